@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+#
+# tests - how test programs are built and run.
+#
+#   tests/<layer>/test_*.c   a cmocka program each, linked to all of the library
+#                            as plain objects: internal symbols are reachable
+#   tests/api/test_*.c       black box: public headers, the shared library
+#   tests/stress/*.c         as <layer>, long; only `make stress` runs them
+#   tests/fuzz/fuzz_*.c      libFuzzer targets; only `make fuzz` runs them
+#   tests/support/*.c        an archive linked to every test
+#   tests/*.sh               shell tests: exit 0 passed, 77 skipped, else failed
+#
+# A line "RG-LDFLAGS: -Wl,--wrap=mmap" in a comment of a test adds link flags.
+# Every test finds in its environment RG_ROOT (the repository), RG_BUILD (the
+# folder of this configuration: libraries, examples/, benchmarks/), RG_SAN,
+# RG_ALLOC and what `make` needs to mean the same configuration again.
+
+TEST_LAYERS := kernel-iface sched sync net
+INTERNAL_TESTS := $(sort $(foreach l,$(TEST_LAYERS), \
+	$(wildcard tests/$l/test_*.c tests/$l/*/test_*.c)))
+API_TESTS := $(sort $(wildcard tests/api/test_*.c))
+SHELL_TESTS := $(sort $(wildcard tests/*.sh tests/*/*.sh)) \
+	tools/check-layers tools/check-barriers
+STRESS_TESTS := $(sort $(wildcard tests/stress/*.c))
+FUZZ_TARGETS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+
+TEST_PROGS := $(patsubst %.c,$(B)/%,$(INTERNAL_TESTS) $(API_TESTS))
+STRESS_PROGS := $(patsubst %.c,$(B)/%,$(STRESS_TESTS))
+FUZZ_PROGS := $(patsubst %.c,$(B)/%,$(FUZZ_TARGETS))
+SUPPORT_OBJS := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/support/*.c)))
+SUPPORT_A := $(B)/tests/support.a
+TEST_DEPS := $(TEST_PROGS:%=%.d) $(STRESS_PROGS:%=%.d) $(FUZZ_PROGS:%=%.d) \
+	$(SUPPORT_OBJS:.o=.d)
+
+.SECONDARY: $(TEST_PROGS:%=%.o) $(STRESS_PROGS:%=%.o) $(FUZZ_PROGS:%=%.o) \
+	$(SUPPORT_OBJS)
+
+$(B)/tests/%.o: tests/%.c | $(B)/config
+	$(call say,CC,$<)
+	$(compile_program)
+
+$(SUPPORT_A): $(SUPPORT_OBJS) $(B)/config
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(SUPPORT_OBJS)
+
+test_ldflags = $(shell sed -n 's/.*RG-LDFLAGS: *//p' $(1:$(B)/%=%.c))
+
+$(B)/tests/api/%: $(B)/tests/api/%.o $(SUPPORT_A) $(LIB_SO)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(PROG_LDFLAGS) -o $@ $< $(SUPPORT_A) -lringgo \
+		$(call test_ldflags,$@) -lcmocka $(LDLIBS)
+
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(LIB_O)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(COMMON_LDFLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) \
+		-o $@ $< $(LIB_O) $(LIBS) $(LDLIBS)
+
+$(B)/tests/%: $(B)/tests/%.o $(SUPPORT_A) $(LIB_O)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(COMMON_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(SUPPORT_A) \
+		$(LIB_O) $(call test_ldflags,$@) -lcmocka $(LIBS) $(LDLIBS)
+
+# ---- running them ----------------------------------------------------------
+
+# Under a sanitizer everything takes several times as long.
+TEST_TIMEOUT := $(if $(SAN),240,60)
+RUN_TESTS = RG_ROOT='$(CURDIR)' RG_BUILD='$(ABS_B)' RG_SAN='$(SAN)' \
+	RG_ALLOC='$(ALLOC)' O='$(O)' CC='$(CC)' ALLOC='$(ALLOC)' SAN='$(SAN)' \
+	CFLAGS=$(call quote,$(CFLAGS)) CPPFLAGS=$(call quote,$(CPPFLAGS)) \
+	LDFLAGS=$(call quote,$(LDFLAGS)) LDLIBS=$(call quote,$(LDLIBS)) \
+	RG_TEST_TIMEOUT="$${RG_TEST_TIMEOUT:-$(TEST_TIMEOUT)}" \
+	ASAN_OPTIONS="$${ASAN_OPTIONS:-detect_stack_use_after_return=0}" \
+	UBSAN_OPTIONS="$${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}" \
+	TSAN_OPTIONS="$${TSAN_OPTIONS:-halt_on_error=1:suppressions=$(CURDIR)/tools/tsan.supp}" \
+	tools/run-tests --logs '$(B)/test-logs'
+
+STRESS_RUNS ?= 20
+FUZZ_SECONDS ?= 60
+TESTS ?=
+
+## test: set up, build everything, run the whole suite (TESTS=word picks some)
+test:
+	$(SETUP) test
+	$(AGAIN) WERROR=$(or $(WERROR),1) run-suite
+
+## test-fast: the same without the shell tests
+test-fast:
+	$(SETUP) test
+	$(AGAIN) WERROR=$(or $(WERROR),1) run-suite-fast
+
+PICKED = $(if $(TESTS),$(foreach t,$1,$(if $(strip \
+	$(foreach w,$(TESTS),$(findstring $w,$t))),$t)),$1)
+
+run-suite: all examples benchmarks $(TEST_PROGS)
+	@$(RUN_TESTS) $(call PICKED,$(TEST_PROGS) $(SHELL_TESTS))
+
+run-suite-fast: all $(TEST_PROGS)
+	@RG_TEST_FAST=1 $(RUN_TESTS) $(call PICKED,$(TEST_PROGS))
+
+test-programs: $(TEST_PROGS)
+
+## stress: every C test 20 times over, and the long ones (STRESS_RUNS=20)
+stress:
+	$(SETUP) test
+	$(AGAIN) run-stress
+
+run-stress: all $(TEST_PROGS) $(STRESS_PROGS)
+	@export RG_TEST_TIMEOUT=600; \
+	$(RUN_TESTS) $(call PICKED,$(STRESS_PROGS)) \
+		--repeat $(STRESS_RUNS) $(call PICKED,$(TEST_PROGS))
+
+## asan: build and run the suite under AddressSanitizer
+asan:
+	$(AGAIN) SAN=address WERROR=0 test
+
+## ubsan: build and run the suite under UndefinedBehaviorSanitizer
+ubsan:
+	$(AGAIN) SAN=undefined WERROR=0 test
+
+## tsan: build and run the suite under ThreadSanitizer (clang)
+tsan:
+	$(AGAIN) SAN=thread WERROR=0 test
+
+## fuzz: run each fuzz target for FUZZ_SECONDS=60 (clang)
+fuzz:
+	$(AGAIN) SAN=fuzzer run-fuzz
+
+run-fuzz:
+	$(SETUP) run
+	$(AGAIN) $(FUZZ_PROGS)
+	@[ -n '$(FUZZ_PROGS)' ] || { echo 'no fuzz target: tests/fuzz/fuzz_*.c'; \
+		exit 1; }
+	@for p in $(FUZZ_PROGS); do \
+		name=$${p##*/}; seeds=tests/fuzz/corpus/$${name#fuzz_}; \
+		mkdir -p $(B)/corpus/$$name; echo "  FUZZ     $$name"; \
+		$$p -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+			-print_final_stats=1 -artifact_prefix=$(B)/$$name- \
+			$(B)/corpus/$$name $$([ -d $$seeds ] && echo $$seeds) || \
+			exit 1; \
+	done
+
+.PHONY: test test-fast run-suite run-suite-fast test-programs stress \
+	run-stress asan ubsan tsan fuzz run-fuzz

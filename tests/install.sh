@@ -1,0 +1,157 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# RG-TIMEOUT: 300
+#
+# install - what a user does after `make install`: a program built with the flags
+# of pkg-config alone runs on the shared library, on libringgo.a, and wholly
+# static; `make uninstall` leaves no file behind.
+
+set -u
+if [ -n "${RG_SAN:-}" ]; then
+	echo "a sanitizer's library needs the sanitizer's flags in every program"
+	exit 77
+fi
+command -v pkg-config >/dev/null || {
+	echo "no pkg-config"
+	exit 77
+}
+
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+prefix=/opt/ringgo
+dest=$tmp/root
+root=$dest$prefix
+
+fail() {
+	printf 'install: %s\n' "$*"
+	exit 1
+}
+
+# run WHAT COMMAND... - its output only when it fails
+run() {
+	local what=$1 code=0
+	shift
+	"$@" >"$tmp/out" 2>&1 || code=$?
+	[ $code = 0 ] || {
+		cat "$tmp/out"
+		fail "$what: exit code $code"
+	}
+}
+
+run "make install" make -C "$RG_ROOT" --no-print-directory install \
+	DESTDIR="$dest" PREFIX="$prefix"
+
+for f in include/ringgo.h include/ringgo/base.h lib/libringgo.so \
+	lib/libringgo.so.0 lib/libringgo.a lib/pkgconfig/ringgo.pc; do
+	[ -s "$root/$f" ] || fail "not installed: $f"
+done
+grep -rIl -- "$dest\|$RG_ROOT" "$root/lib/pkgconfig" "$root/include" &&
+	fail "an installed file names the folder it was built in"
+
+cat >"$tmp/hello.c" <<'EOF'
+#include <ringgo.h>
+#include <stdio.h>
+
+#define N 100
+
+struct hello {
+	rg_waitgroup wg;
+	rg_mutex lock;
+	int greeted;
+};
+
+static void greet(void *arg)
+{
+	struct hello *h = arg;
+
+	(void)rg_sleep(RG_MILLISECOND);
+	rg_mutex_lock(&h->lock);
+	h->greeted++;
+	rg_mutex_unlock(&h->lock);
+	rg_waitgroup_done(&h->wg);
+}
+
+static int app(void *arg)
+{
+	struct hello *h = arg;
+
+	for (int i = 0; i < N; i++) {
+		rg_waitgroup_add(&h->wg, 1);
+		if (rg_go(greet, h) != 0)
+			return 1;
+	}
+	rg_waitgroup_wait(&h->wg);
+	printf("hello from %d goroutines\n", h->greeted);
+	return h->greeted == N ? 0 : 2;
+}
+
+int main(void)
+{
+	static struct hello h;
+
+	return rg_run(NULL, app, &h);
+}
+EOF
+
+pkg() {
+	PKG_CONFIG_PATH=$root/lib/pkgconfig \
+		pkg-config --define-variable=prefix="$root" "$@" ringgo
+}
+
+[ "$(pkg --modversion)" ] || fail "pkg-config does not know ringgo"
+case " $(pkg --cflags) " in
+*" -fstack-clash-protection "*) ;;
+*) fail "cflags without -fstack-clash-protection: $(pkg --cflags)" ;;
+esac
+cc=${CC:-gcc}
+
+# build OUT FLAGS... - in the order a user types them
+build() {
+	local out=$1
+	shift
+	# CC and the flags of pkg-config are several words each.
+	# shellcheck disable=SC2046,SC2086
+	run "build of $out" $cc -O2 $(pkg --cflags) -o "$tmp/$out" \
+		"$tmp/hello.c" "$@"
+}
+
+# expect_hello NAME COMMAND...
+expect_hello() {
+	local name=$1
+	shift
+	run "$name" "$@"
+	[ "$(cat "$tmp/out")" = "hello from 100 goroutines" ] ||
+		fail "$name printed: $(cat "$tmp/out")"
+}
+
+# shellcheck disable=SC2046
+build shared $(pkg --libs)
+expect_hello shared env LD_LIBRARY_PATH="$root/lib" "$tmp/shared"
+# Not preempted by another copy that the machine has.
+LD_LIBRARY_PATH=$root/lib ldd "$tmp/shared" | grep -q "$root/lib/libringgo.so.0" ||
+	fail "the shared program loads another libringgo"
+
+# shellcheck disable=SC2046
+build archive $(pkg --static --libs | sed 's/-lringgo/-l:libringgo.a/')
+expect_hello "program with libringgo.a" "$tmp/archive"
+
+# shellcheck disable=SC2046
+build static -static $(pkg --static --libs)
+expect_hello "static program" "$tmp/static"
+ldd "$tmp/static" >/dev/null 2>&1 && fail "-static gave a dynamic program"
+
+if command -v g++ >/dev/null; then
+	sed 's/struct hello \*h = arg/struct hello *h = (struct hello *)arg/' \
+		"$tmp/hello.c" >"$tmp/hello.cc"
+	# shellcheck disable=SC2046
+	run "build in C++" g++ -std=c++17 -O2 $(pkg --cflags) -o "$tmp/cxx" \
+		"$tmp/hello.cc" $(pkg --libs)
+	expect_hello "program in C++" env LD_LIBRARY_PATH="$root/lib" "$tmp/cxx"
+fi
+
+run "make uninstall" make -C "$RG_ROOT" --no-print-directory uninstall \
+	DESTDIR="$dest" PREFIX="$prefix"
+left=$(find "$dest" ! -type d)
+[ -z "$left" ] || fail "left behind: $left"
+[ ! -e "$root/include/ringgo" ] || fail "left behind: include/ringgo/"
+echo "install: shared, archive, static and C++ programs say hello"

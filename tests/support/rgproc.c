@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/*
+ * rgproc - the test's own process, read from /proc/self.
+ *
+ * Plain blocking calls: on a goroutine they block its M for microseconds, which
+ * no test minds.
+ */
+#include "tests/support/rgproc.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "tests/support/rgtest.h"
+
+int64_t t_now_ns(void)
+{
+	struct timespec ts;
+
+	T_CHECK(clock_gettime(CLOCK_MONOTONIC, &ts) == 0);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int count_entries(const char *path)
+{
+	DIR *d = opendir(path);
+	int n = 0;
+
+	T_CHECK(d != NULL);
+	for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
+		if (e->d_name[0] != '.')
+			n++;
+	}
+	closedir(d);
+	return n;
+}
+
+int t_open_fds(void)
+{
+	/* Less the one that reads the folder. */
+	return count_entries("/proc/self/fd") - 1;
+}
+
+int t_threads(void)
+{
+	return count_entries("/proc/self/task");
+}
+
+size_t t_status_kb(const char *name)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	size_t len = strlen(name);
+	bool found = false;
+	unsigned long kb = 0;
+	char line[256];
+
+	T_CHECK(f != NULL);
+	while (!found && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, name, len) == 0 && line[len] == ':') {
+			kb = strtoul(line + len + 1, NULL, 10);
+			found = true;
+		}
+	}
+	fclose(f);
+	if (!found)
+		T_FAIL("no line %s in /proc/self/status", name);
+	return kb;
+}
+
+size_t t_rss(void)
+{
+	return t_status_kb("VmRSS") * 1024;
+}
+
+size_t t_page_tables(void)
+{
+	return t_status_kb("VmPTE") * 1024;
+}
+
+size_t t_maps(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	size_t n = 0;
+	int c;
+
+	T_CHECK(f != NULL);
+	while ((c = getc(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
