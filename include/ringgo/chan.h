@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ringgo/chan.h - channels and select, with Go's semantics.
+ *
+ * A channel carries elements of one size, copied in and out. Capacity 0 is a
+ * rendezvous: a send completes when a receiver has taken the value. Reference
+ * counted; made with one reference. Every call may come from a goroutine or from
+ * any other thread, which then blocks.
+ */
+#ifndef RINGGO_CHAN_H
+#define RINGGO_CHAN_H
+
+#include <ringgo/base.h>
+
+RG_BEGIN_DECLS
+
+/* rg_chan_make - NULL: out of memory, or elem_size > 65535, or the buffer's size
+ * overflows. */
+RG_API rg_chan *rg_chan_make(size_t elem_size, size_t capacity);
+RG_API rg_chan *rg_chan_ref(rg_chan *c);
+RG_API void rg_chan_unref(rg_chan *c); /* NULL is nothing */
+
+/* rg_chan_send - send *elem; parks until it is taken or buffered. Panics when c is
+ * or becomes closed. c NULL: parks for ever. elem may be NULL for size 0. */
+RG_API void rg_chan_send(rg_chan *c, const void *elem);
+
+/* rg_chan_recv - receive into *elem (may be NULL). false: closed and drained, *elem
+ * is zeroed. c NULL: parks for ever. */
+RG_API bool rg_chan_recv(rg_chan *c, void *elem);
+
+/* rg_chan_try_send - false: would park. Panics when closed. */
+RG_API bool rg_chan_try_send(rg_chan *c, const void *elem);
+
+/* rg_chan_try_recv - 1 received, 0 closed and drained, -EAGAIN would park. */
+RG_API int rg_chan_try_recv(rg_chan *c, void *elem);
+
+RG_API void rg_chan_close(rg_chan *c); /* panics: NULL, or closed already */
+RG_API size_t rg_chan_len(const rg_chan *c); /* elements buffered; NULL: 0 */
+RG_API size_t rg_chan_cap(const rg_chan *c);
+
+/* The same with the element's size checked: what the macros below call. */
+RG_API void rg_chan_send_sized(rg_chan *c, const void *elem, size_t size);
+RG_API bool rg_chan_recv_sized(rg_chan *c, void *elem, size_t size);
+
+#define rg_make(T, capacity) rg_chan_make(sizeof(T), (capacity))
+#define rg_send(c, ...)                                                        \
+	do {                                                                   \
+		__typeof__((__VA_ARGS__)) rg_value_ = (__VA_ARGS__);           \
+		rg_chan_send_sized((c), &rg_value_, sizeof rg_value_);         \
+	} while (0)
+#define rg_recv(c, pointer)                                                    \
+	rg_chan_recv_sized((c), (pointer), sizeof *(pointer))
+
+/* One case of a select. Fill with RG_SEND or RG_RECV; read `ok` afterwards. */
+typedef struct rg_case {
+	rg_chan *chan_; /* NULL: never ready */
+	void *elem_;
+	unsigned char is_send_;
+	bool ok; /* a receive took a value (false: closed); a send was taken */
+} rg_case;
+
+#define RG_SEND(c, pointer)                                                    \
+	{                                                                      \
+		(c), (void *)(uintptr_t)(pointer), 1, false                    \
+	}
+#define RG_RECV(c, pointer)                                                    \
+	{                                                                      \
+		(c), (void *)(uintptr_t)(pointer), 0, false                    \
+	}
+
+/*
+ * rg_select - wait until one of the n cases can proceed, do it, return its index;
+ * uniformly among several. Parks for ever when no case can ever be ready.
+ * rg_select_try - -EAGAIN: none is ready now.
+ * rg_select_until - -ETIMEDOUT: none was ready by deadline.
+ * n <= 65536, else a panic. The array may be used again.
+ */
+RG_API int rg_select(rg_case *cases, size_t n);
+RG_API int rg_select_try(rg_case *cases, size_t n);
+RG_API int rg_select_until(rg_case *cases, size_t n, rg_time deadline);
+
+RG_END_DECLS
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ringgo/net.h - stream listeners and connections.
+ *
+ * A connection may be read by one goroutine and written by another at once; several
+ * writers do not interleave within one write. Read and write failures do not close
+ * the connection. -EPIPE: the peer is gone (SIGPIPE never kills); -ECANCELED: closed
+ * by us, or the bound context ended; -ETIMEDOUT: a deadline passed.
+ */
+#ifndef RINGGO_NET_H
+#define RINGGO_NET_H
+
+#include <ringgo/base.h>
+
+struct iovec;
+
+RG_BEGIN_DECLS
+
+typedef struct rg_listener rg_listener;
+typedef struct rg_conn rg_conn;
+
+/*
+ * rg_listen - network "tcp", "tcp4", "tcp6" or "unix"; address "host:port" (host
+ * empty: all addresses; port 0 picks one) or a path ("@name": abstract).
+ * 0 and *out, or a negative errno (-EINVAL: network or address make no sense).
+ */
+RG_API int rg_listen(const char *network, const char *address,
+		     rg_listener **out);
+
+/* rg_listener_accept - parks for a connection. -ECANCELED: closed. On EMFILE and the
+ * like it backs off and goes on. */
+RG_API int rg_listener_accept(rg_listener *l, rg_conn **out);
+
+/* rg_listener_close - ends it, wakes who is parked in accept (-ECANCELED) and gives
+ * up the caller's reference. A goroutine that may use l after another one closed it
+ * holds a reference of its own. */
+RG_API int rg_listener_close(rg_listener *l);
+RG_API rg_listener *rg_listener_ref(rg_listener *l);
+RG_API void rg_listener_unref(rg_listener *l);
+RG_API const char *
+rg_listener_addr(const rg_listener *l); /* lives as long as l */
+
+/* rg_dial - connect; resolves names without stalling other goroutines. */
+RG_API int rg_dial(const char *network, const char *address, rg_conn **out);
+
+RG_API ssize_t rg_conn_read(rg_conn *c, void *buf,
+			    size_t n); /* 0: end of stream */
+RG_API ssize_t rg_conn_write(rg_conn *c, const void *buf,
+			     size_t n); /* all of it */
+RG_API ssize_t rg_conn_write_some(rg_conn *c, const void *buf, size_t n);
+RG_API ssize_t rg_conn_writev(rg_conn *c, const struct iovec *v, int n);
+RG_API int rg_conn_close_write(rg_conn *c);
+
+/* rg_conn_close - ends it for everyone, wakes whoever is parked on it (-ECANCELED),
+ * gives up the caller's reference. 0 or a negative errno. */
+RG_API int rg_conn_close(rg_conn *c);
+RG_API rg_conn *rg_conn_ref(rg_conn *c);
+RG_API void rg_conn_unref(rg_conn *c);
+
+/* Deadlines are points in time, 0 = none; they also affect calls already parked, and
+ * fail every call until they are set anew. */
+RG_API int rg_conn_set_deadline(rg_conn *c, rg_time t);
+RG_API int rg_conn_set_read_deadline(rg_conn *c, rg_time t);
+RG_API int rg_conn_set_write_deadline(rg_conn *c, rg_time t);
+
+RG_API const char *
+rg_conn_local_addr(const rg_conn *c); /* lives as long as c */
+RG_API const char *rg_conn_remote_addr(const rg_conn *c);
+RG_API int rg_conn_fd(const rg_conn *c); /* lent */
+
+RG_END_DECLS
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ringgo/runtime.h - starting the runtime, goroutines, time, dumps, statistics.
+ *
+ * rg_run turns the calling thread into the first worker, runs `entry` as the main
+ * goroutine and ends with it, as a Go program does. rg_start puts the same runtime
+ * beside a program's own threads and main loop.
+ */
+#ifndef RINGGO_RUNTIME_H
+#define RINGGO_RUNTIME_H
+
+#include <ringgo/base.h>
+
+RG_BEGIN_DECLS
+
+/* rg_config.flags: leave that signal to the host program. */
+#define RG_NO_SIGQUIT 1u /* no goroutine dump on SIGQUIT */
+#define RG_NO_SIGSEGV 2u /* no stack overflow report */
+#define RG_NO_SIGPIPE 4u /* SIGPIPE keeps its disposition */
+
+typedef struct rg_config {
+	int maxprocs;      /* how many Ps run goroutines; 0: as many as CPUs */
+	size_t stack_size; /* bytes of a goroutine's stack; 0: 64 KiB */
+	unsigned ring_entries; /* submission entries per ring; 0: 256 */
+	unsigned flags;
+	uint64_t reserved_[8]; /* zero */
+} rg_config;
+
+/*
+ * rg_run - start the runtime, run entry(arg) as the main goroutine, stop.
+ *
+ * Returns what entry returns; other goroutines end with it and their defers do not
+ * run. Cannot start: says why on stderr and returns a negative errno (-EBUSY: a
+ * runtime is running already, or a goroutine of a former one never came back).
+ * May be called again after it returned. NULL config: defaults.
+ */
+RG_API int rg_run(const rg_config *config, int (*entry)(void *arg), void *arg);
+
+/*
+ * rg_start - the same runtime on threads of its own; returns at once.
+ * rg_stop - waits up to grace for all goroutines to end, abandons the rest, cancels
+ * and awaits what they had in flight. 0; -ETIMEDOUT: some were abandoned;
+ * -EINVAL: not started by rg_start, or called from a goroutine.
+ */
+RG_API int rg_start(const rg_config *config);
+RG_API int rg_stop(rg_duration grace);
+
+typedef struct rg_go_options {
+	const char *name;  /* copied; NULL: none */
+	size_t stack_size; /* bytes; 0: the runtime's default */
+	rg_ctx *ctx; /* bound to the goroutine; NULL: inherit the creator's */
+} rg_go_options;
+
+/*
+ * rg_go - start fn(arg) in a goroutine of its own.
+ * Returns 0, -ENOMEM (no memory for a stack), -EAGAIN (no stack to be had: limits
+ * on mappings), -ESRCH (no runtime is running). Context: goroutine or any thread;
+ * does not park.
+ */
+RG_API int rg_go(void (*fn)(void *arg), void *arg);
+
+/* rg_go_copy - the same, with *arg (size <= 1024 bytes) copied onto the new
+ * goroutine's stack; fn gets a pointer to the copy. -EINVAL: too large. */
+RG_API int rg_go_copy(void (*fn)(void *arg), const void *arg, size_t size);
+RG_API int rg_go_with(const rg_go_options *options, void (*fn)(void *),
+		      void *arg);
+
+/* rg_yield - let other goroutines run first. On a foreign thread: sched_yield. */
+RG_API void rg_yield(void);
+
+/* rg_exit - end this goroutine, running its rg_defer calls. From the main goroutine:
+ * the others go on; the program ends when they do, by deadlock, or by exit(3). */
+RG_API RG_NORETURN void rg_exit(void);
+
+/* rg_defer - run fn(arg) when this goroutine ends, last in first out. Panics when
+ * out of memory or on a foreign thread. */
+RG_API void rg_defer(void (*fn)(void *), void *arg);
+
+RG_API uint64_t rg_goid(void); /* 0 on a foreign thread */
+RG_API void rg_set_name(const char *fmt, ...) RG_PRINTF(1, 2); /* 31 bytes */
+
+/* rg_gomaxprocs - how many Ps run goroutines. n <= 0 asks. */
+RG_API int rg_gomaxprocs(int n);
+RG_API int rg_num_cpu(void); /* affinity mask and cgroup CPU limit heeded */
+RG_API int64_t rg_num_goroutine(void); /* user goroutines, main included */
+
+/*
+ * rg_sleep - park for d nanoseconds; d <= 0 returns at once.
+ * Returns 0, or the bound context's error (-ECANCELED, -ETIMEDOUT) when it ends.
+ */
+RG_API int rg_sleep(rg_duration d);
+RG_API rg_time rg_now(void);       /* CLOCK_MONOTONIC */
+RG_API int64_t rg_unix_nano(void); /* CLOCK_REALTIME, since 1970 */
+RG_API int64_t rg_time_to_unix_nano(rg_time t);
+
+/*
+ * rg_blocking - run fn(arg) on a helper thread while this goroutine is parked; in
+ * place where no thread can be had, or on a foreign thread. Returns fn's result.
+ */
+RG_API void *rg_blocking(void *(*fn)(void *), void *arg);
+
+/*
+ * rg_signal_notify - from now on each of the n signals is sent to c (element type
+ * int) instead of its default action. Never blocks: a full channel drops. Takes a
+ * reference to c. -EINVAL: a signal that cannot be caught or is the runtime's own.
+ * rg_signal_stop - no more to c; signals nobody listens to get back their former
+ * disposition. -ENOENT: c was not notified.
+ */
+RG_API int rg_signal_notify(rg_chan *c, const int *signals, size_t n);
+RG_API int rg_signal_stop(rg_chan *c);
+
+/*
+ * rg_dump - write every goroutine to fd: debug 1 groups equal stacks, 2 is Go's
+ * text form (state, wait reason, age, creator, stack). 0 or a negative errno.
+ */
+RG_API int rg_dump(int fd, int debug);
+
+/* A snapshot of the runtime. Counters only grow; gauges are of the moment. */
+typedef struct rg_stats {
+	int64_t goroutines; /* gauge: user goroutines */
+	int64_t goroutines_created;
+	int64_t procs;          /* gauge: Ps */
+	int64_t procs_idle;     /* gauge */
+	int64_t threads;        /* gauge: worker threads (Ms) */
+	int64_t switches;       /* goroutine switches */
+	int64_t steals;         /* goroutines taken from another P */
+	int64_t wakeups;        /* sleeping Ms woken for work */
+	int64_t run_queue;      /* gauge: runnable, waiting for a P */
+	int64_t timers;         /* gauge: armed */
+	int64_t ring_enters;    /* io_uring_enter calls */
+	int64_t ring_sqes;      /* operations submitted */
+	int64_t ring_cqes;      /* completions reaped */
+	int64_t ring_inflight;  /* gauge */
+	int64_t ring_overflows; /* completion queue overflows survived */
+	int64_t ring_sq_full;   /* submissions that found the queue full */
+	int64_t ring_late_cqes; /* completions whose operation was gone */
+	int64_t ring_cancels;   /* cancellations submitted */
+	int64_t stack_bytes_reserved; /* gauge: address space of stacks */
+	int64_t stacks;               /* gauge: stacks ever made */
+	int64_t stacks_free;          /* gauge: of those, pooled for reuse */
+	int64_t blocking_threads;     /* gauge: helper threads of rg_blocking */
+	int64_t blocking_queued;      /* gauge: calls waiting for one */
+} rg_stats;
+
+/* rg_stats_read - fill *out; size = sizeof *out (the struct grows at its end).
+ * Returns 0, -EINVAL (size is no multiple of 8 or 0), -ESRCH (no runtime). */
+RG_API int rg_stats_read(rg_stats *out, size_t size);
+
+RG_END_DECLS
+
+#endif
