@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rtlock - the lock inside the runtime: held for tens of nanoseconds, never across
+ * a park, a system call or a call into user code.
+ *
+ *   I1  zeroed memory is an unlocked lock.
+ *   I2  unlocking is one release store: no locked instruction, no waiter count.
+ *   I3  a waiter spins shortly, then yields its CPU, then sleeps in growing steps
+ *       up to 200 us: with few cores the holder may be off its CPU, and a waiter of
+ *       higher real-time priority must not keep it there.
+ *   I4  never taken in a signal handler.
+ *   I5  locks are taken in the order of sched/lockrank.h (by convention, written
+ *       at each lock's declaration).
+ * Not a futex mutex: telling waiters costs a locked instruction in each unlock
+ * (5 ns), on each channel operation; contention here is rare and short.
+ */
+#ifndef RGK_BASE_RTLOCK_H
+#define RGK_BASE_RTLOCK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernel-iface/base/check.h"
+#include "kernel-iface/base/sanitize.h"
+
+struct rtlock {
+	_Atomic uint32_t held;
+};
+
+void rtlock_lock_slow(struct rtlock *l);
+
+static inline bool rtlock_try(struct rtlock *l)
+{
+	uint32_t expected = 0;
+
+	/* L1 acquire, pairs with L2: what the last holder wrote is visible. */
+	if (!atomic_compare_exchange_strong_explicit(&l->held, &expected, 1,
+						     memory_order_acquire,
+						     memory_order_relaxed))
+		return false;
+	san_acquire(l);
+	return true;
+}
+
+static inline void rtlock_lock(struct rtlock *l)
+{
+	if (rg_unlikely(!rtlock_try(l)))
+		rtlock_lock_slow(l);
+}
+
+static inline void rtlock_unlock(struct rtlock *l)
+{
+	san_release(l);
+	/* L2 release, pairs with L1. */
+	atomic_store_explicit(&l->held, 0, memory_order_release);
+}
+
+/* Only for assertions: somebody holds it. */
+static inline bool rtlock_is_held(struct rtlock *l)
+{
+	return atomic_load_explicit(&l->held, memory_order_relaxed) != 0;
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * op - one operation given to the kernel, and its description.
+ *
+ * An op is what a completion finds: user_data carries its address and generation.
+ * Its memory is type-stable and it lives at least until its terminal CQE. An op_sqe
+ * is the description: the submission entry without user_data, filled by the
+ * builders of op_net.h, op_file.h and op_wait.h, one opcode family each. Copying it
+ * into a queue is 64 bytes; in return it can be kept, retried or sent to another
+ * thread's ring, and an engine without io_uring can read it.
+ */
+#ifndef RGK_OP_H
+#define RGK_OP_H
+
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* flags of a completion: IORING_CQE_F_*. */
+struct op;
+typedef void op_done(struct op *op, int res, uint32_t flags, void *reaper);
+
+struct op {
+	op_done *done;
+	uint16_t gen; /* incremented by op_begin */
+	uint8_t opcode;
+	bool inflight; /* owner thread of the ring, or its reaper */
+	int fd;        /* -1: none; for dumps */
+};
+
+struct op_sqe {
+	struct io_uring_sqe sqe;
+};
+
+#define OP_GEN_SHIFT 48
+
+static inline uint64_t op_user_data(const struct op *op)
+{
+	return (uint64_t)(uintptr_t)op | (uint64_t)op->gen << OP_GEN_SHIFT;
+}
+
+static inline struct op *op_of_user_data(uint64_t data)
+{
+	return (struct op *)(uintptr_t)(data &
+					((UINT64_C(1) << OP_GEN_SHIFT) - 1));
+}
+
+static inline uint16_t op_gen_of_user_data(uint64_t data)
+{
+	return (uint16_t)(data >> OP_GEN_SHIFT);
+}
+
+#endif

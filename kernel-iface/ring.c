@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MIT
+/*
+ * ring - see ring.h for the role and the invariants.
+ *
+ * liburing makes the ring and its mappings; the submission and completion sides are
+ * driven here, because one place must decide about batching, overflow and EINTR.
+ * Traps met here: NO_SQARRAY with liburing 2.3 corrupts the ring (never set);
+ * EINTR from a wait whatever SA_RESTART says; -EBUSY and -EAGAIN from enter while
+ * the CQ is overflown; a lost SUBMIT_ALL stops a batch at a bad entry.
+ */
+#include "kernel-iface/ring.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernel-iface/base/check.h"
+
+enum { ENTRIES_MIN = 8, CQ_FACTOR = 4 };
+
+/* user_data of a cancellation itself: swallowed. */
+#define CANCEL_DATA UINT64_MAX
+
+/* A counter with one writer at a time: no locked instruction. */
+static inline void count(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(
+		counter,
+		atomic_load_explicit(counter, memory_order_relaxed) + 1,
+		memory_order_relaxed);
+}
+
+int64_t ring_inflight(const struct ring *r)
+{
+	/* Relaxed: see ring.h. */
+	return (int64_t)(atomic_load_explicit(&r->pushed,
+					      memory_order_relaxed) -
+			 atomic_load_explicit(&r->ended, memory_order_relaxed));
+}
+
+static void wake_done(struct op *op, int res, uint32_t flags, void *reaper)
+{
+	struct ring *r = container_of(op, struct ring, wake_op);
+
+	(void)res;
+	(void)flags;
+	(void)reaper;
+	/* W1 release, pairs with W2 in arm_wake: wake_op is free again. */
+	atomic_store_explicit(&r->wake_armed, 0, memory_order_release);
+}
+
+/* The best flags first; each step gives up one feature. */
+static unsigned flags_step(int step)
+{
+	unsigned common = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+	unsigned single =
+		probe_has(PROBE_SINGLE_ISSUER) ? IORING_SETUP_SINGLE_ISSUER : 0;
+	unsigned all =
+		probe_has(PROBE_SUBMIT_ALL) ? IORING_SETUP_SUBMIT_ALL : 0;
+	unsigned coop =
+		probe_has(PROBE_COOP_TASKRUN)
+			? IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG
+			: 0;
+
+	switch (step) {
+	case 0:
+		if (single && probe_has(PROBE_DEFER_TASKRUN))
+			return common | all | single |
+			       IORING_SETUP_DEFER_TASKRUN |
+			       IORING_SETUP_TASKRUN_FLAG;
+		return common | all | single | coop;
+	case 1:
+		return common | all | single | coop;
+	case 2:
+		return common | all | coop;
+	case 3:
+		return common | all;
+	default:
+		return common;
+	}
+}
+
+static int init_queues(struct ring *r, unsigned entries)
+{
+	int err = -EINVAL;
+
+	for (int step = 0; step <= 4 && err == -EINVAL; step++) {
+		struct io_uring_params params = {0};
+
+		params.flags = flags_step(step);
+		params.cq_entries = entries * CQ_FACTOR;
+		err = io_uring_queue_init_params(entries, &r->uring, &params);
+		r->setup_flags = params.flags;
+	}
+	return err;
+}
+
+int ring_open(struct ring *r, unsigned entries)
+{
+	int err;
+
+	memset(r, 0, sizeof *r);
+	for (;;) {
+		err = init_queues(r, entries);
+		if (err != -ENOMEM || entries <= ENTRIES_MIN)
+			break;
+		entries /= 2;
+	}
+	if (err)
+		return err;
+	io_uring_ring_dontfork(&r->uring);
+	r->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (r->wake_fd < 0) {
+		err = -errno;
+		goto exit_queues;
+	}
+	r->taskrun_flag = r->setup_flags & IORING_SETUP_TASKRUN_FLAG;
+	r->wake_op.done = wake_done;
+	r->wake_op.fd = r->wake_fd;
+	/* Without it every enter looks the descriptor up: only slower. */
+	if (probe_has(PROBE_RING_FD))
+		io_uring_register_ring_fd(&r->uring);
+	return 0;
+
+exit_queues:
+	io_uring_queue_exit(&r->uring);
+	return err;
+}
+
+void ring_close(struct ring *r)
+{
+	io_uring_queue_exit(&r->uring);
+	close(r->wake_fd);
+}
+
+/* One io_uring_enter. Returns what the kernel consumed, or a negative errno. */
+static int enter(struct ring *r, unsigned to_submit, unsigned wait,
+		 unsigned flags, struct io_uring_getevents_arg *arg)
+{
+	int fd = r->uring.enter_ring_fd;
+
+	if (r->uring.int_flags & 1) /* INT_FLAG_REG_RING */
+		flags |= IORING_ENTER_REGISTERED_RING;
+	count(&r->enters);
+	if (arg)
+		return io_uring_enter2((unsigned)fd, to_submit, wait,
+				       flags | IORING_ENTER_EXT_ARG,
+				       (sigset_t *)(void *)arg, sizeof *arg);
+	return io_uring_enter2((unsigned)fd, to_submit, wait, flags, NULL, 0);
+}
+
+/* Publish the queued SQEs; returns how many the kernel has not consumed yet. */
+static unsigned flush_sq(struct ring *r)
+{
+	struct io_uring_sq *sq = &r->uring.sq;
+	unsigned tail = *sq->ktail;
+
+	while (sq->sqe_head != sq->sqe_tail) {
+		sq->array[tail & sq->ring_mask] = sq->sqe_head & sq->ring_mask;
+		sq->sqe_head++;
+		tail++;
+	}
+	/* S1 release, pairs with the kernel's acquire of the SQ tail. */
+	__atomic_store_n(sq->ktail, tail, __ATOMIC_RELEASE);
+	/* S2 acquire, pairs with the kernel's release of the SQ head. */
+	return tail - __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE);
+}
+
+static unsigned sq_kernel_flags(const struct ring *r)
+{
+	/* Relaxed: a flag seen late is seen at the next look. */
+	return __atomic_load_n(r->uring.sq.kflags, __ATOMIC_RELAXED);
+}
+
+static bool cq_is_ready(const struct ring *r)
+{
+	/* Q1 acquire, pairs with the kernel's release of the CQ tail. Head:
+	 * relaxed, another reaper may be moving it. */
+	return __atomic_load_n(r->uring.cq.ktail, __ATOMIC_ACQUIRE) !=
+	       __atomic_load_n(r->uring.cq.khead, __ATOMIC_RELAXED);
+}
+
+static bool kernel_has_more(const struct ring *r)
+{
+	unsigned flags = sq_kernel_flags(r);
+
+	return flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
+bool ring_has_work(const struct ring *r)
+{
+	return cq_is_ready(r) || kernel_has_more(r);
+}
+
+int ring_enter(struct ring *r)
+{
+	for (;;) {
+		unsigned to_submit = flush_sq(r);
+		bool more = kernel_has_more(r);
+		int n;
+
+		if (!to_submit && !more)
+			return 0;
+		n = enter(r, to_submit, 0, more ? IORING_ENTER_GETEVENTS : 0,
+			  NULL);
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			return n;
+		if ((unsigned)n >= to_submit)
+			return 0;
+		/* A short count: an entry failed to start (its CQE says so)
+		 * and the batch stopped there; none at all: no memory. */
+		if (!n)
+			return -EAGAIN;
+	}
+}
+
+static int arm_wake(struct ring *r)
+{
+	struct op_sqe read = {0};
+	int err;
+
+	/* W2 acquire, pairs with W1. */
+	if (atomic_load_explicit(&r->wake_armed, memory_order_acquire))
+		return 0;
+	io_uring_prep_read(&read.sqe, r->wake_fd, &r->wake_value,
+			   sizeof r->wake_value, 0);
+	err = ring_push(r, &read, &r->wake_op);
+	if (!err)
+		/* Relaxed: the completion comes after our next enter. */
+		atomic_store_explicit(&r->wake_armed, 1, memory_order_relaxed);
+	return err;
+}
+
+int ring_wait(struct ring *r, int64_t timeout_ns)
+{
+	struct __kernel_timespec ts = {.tv_sec = timeout_ns / 1000000000,
+				       .tv_nsec = timeout_ns % 1000000000};
+	struct io_uring_getevents_arg arg = {
+		.sigmask = 0,
+		.sigmask_sz = _NSIG / 8,
+		.ts = timeout_ns < 0 ? 0 : (uint64_t)(uintptr_t)&ts};
+	int err;
+
+	if (!timeout_ns)
+		return ring_enter(r);
+	/* Without the wake-up in flight we could sleep through a wake: then
+	 * only submit; the caller comes back after reaping. */
+	if (arm_wake(r))
+		return ring_enter(r);
+	if (cq_is_ready(r))
+		return ring_enter(r);
+	err = enter(r, flush_sq(r), 1, IORING_ENTER_GETEVENTS, &arg);
+	/* -ETIME, -EINTR and the counts all mean: look. -EBUSY, -EAGAIN: reap
+	 * first. Anything else is a bug of ours. */
+	RG_ASSERT(err >= 0 || err == -ETIME || err == -EINTR || err == -EBUSY ||
+		  err == -EAGAIN || err == -ENOMEM);
+	return 0;
+}
+
+static struct io_uring_sqe *get_sqe(struct ring *r)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->uring);
+
+	if (rg_likely(sqe != NULL))
+		return sqe;
+	r->sq_full++;
+	if (ring_enter(r))
+		return NULL;
+	return io_uring_get_sqe(&r->uring);
+}
+
+int ring_push(struct ring *r, const struct op_sqe *sqe, struct op *op)
+{
+	struct io_uring_sqe *slot = get_sqe(r);
+
+	if (rg_unlikely(!slot))
+		return -EAGAIN;
+	op->gen++;
+	op->opcode = sqe->sqe.opcode;
+	op->inflight = true;
+	*slot = sqe->sqe;
+	slot->user_data = op_user_data(op);
+	count(&r->sqes);
+	if (rg_likely(op != &r->wake_op))
+		count(&r->pushed);
+	return 0;
+}
+
+int ring_push_cancel(struct ring *r, const struct op *op)
+{
+	struct io_uring_sqe *slot = get_sqe(r);
+
+	if (rg_unlikely(!slot))
+		return -EAGAIN;
+	io_uring_prep_cancel64(slot, op_user_data(op), 0);
+	slot->user_data = CANCEL_DATA;
+	count(&r->sqes);
+	r->cancels++;
+	return 0;
+}
+
+void ring_cancel_all(struct ring *r)
+{
+	struct io_uring_sqe *slot = get_sqe(r);
+
+	/* A full queue: the caller reaps and asks again. The wake-up's read
+	 * may go too: it is armed anew before each wait. */
+	if (!slot)
+		return;
+	io_uring_prep_cancel64(
+		slot, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+	slot->user_data = CANCEL_DATA;
+	count(&r->sqes);
+	r->cancels++;
+}
+
+static void complete(struct ring *r, const struct io_uring_cqe *cqe,
+		     void *reaper)
+{
+	struct op *op;
+
+	count(&r->cqes);
+	if (cqe->user_data == CANCEL_DATA)
+		return;
+	op = op_of_user_data(cqe->user_data);
+	if (rg_unlikely(op->gen != op_gen_of_user_data(cqe->user_data) ||
+			!op->inflight)) {
+		r->late_cqes++;
+		return;
+	}
+	if (!(cqe->flags & IORING_CQE_F_MORE)) {
+		op->inflight = false;
+		if (rg_likely(op != &r->wake_op))
+			count(&r->ended);
+	}
+	op->done(op, cqe->res, cqe->flags, reaper);
+}
+
+unsigned ring_reap(struct ring *r, unsigned max, void *reaper)
+{
+	struct io_uring_cq *cq = &r->uring.cq;
+	unsigned head, tail, n = 0;
+
+	if (!cq_is_ready(r) || !rtlock_try(&r->reap_lock))
+		return 0;
+	head = __atomic_load_n(cq->khead, __ATOMIC_RELAXED); /* under lock */
+	/* Q1 acquire, pairs with the kernel's release of the CQ tail. */
+	tail = __atomic_load_n(cq->ktail, __ATOMIC_ACQUIRE);
+	if (sq_kernel_flags(r) & IORING_SQ_CQ_OVERFLOW)
+		r->overflows++;
+	for (; head != tail && n < max; head++, n++)
+		complete(r, &cq->cqes[head & cq->ring_mask], reaper);
+	/* Q2 release, pairs with the kernel's acquire of the CQ head: the
+	 * entries were read before they are given back. */
+	__atomic_store_n(cq->khead, head, __ATOMIC_RELEASE);
+	rtlock_unlock(&r->reap_lock);
+	return n;
+}
+
+void ring_wake(struct ring *r)
+{
+	uint64_t one = 1;
+	int saved = errno;
+
+	/* EAGAIN: the counter is full, the owner will wake. EINTR cannot
+	 * happen on a counter that has room. */
+	while (write(r->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+		;
+	errno = saved;
+}
