@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/*
+ * deadlock - see deadlock.h.
+ *
+ * Reported only for rg_run (under rg_start the host's own threads may do anything),
+ * when: every M is idle and every P, nothing is queued, in flight or armed, no helper
+ * thread or signal will ready anyone, and every thread of the process is the
+ * runtime's. The kernel's own workers (iou-wrk-*, iou-sqp-*) are threads of the
+ * process, too, and do not count. Under a sanitizer its own threads may exist: then
+ * nothing is reported unless it has none.
+ */
+#include "sched/deadlock.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sched/blocking.h"
+#include "sched/panic.h"
+#include "sched/sched.h"
+#include "sched/sysmon.h"
+
+bool deadlock_is_likely_locked(void)
+{
+	if (!sched.is_run || sched.nidle_ms != sched.nms || sched.global.len)
+		return false;
+	/* Relaxed, here and below: with every M idle only foreign threads
+	 * could change them, and these are counted in deadlock_check. */
+	if (atomic_load_explicit(&sched.status, memory_order_relaxed) !=
+		    SCHED_ON ||
+	    atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) !=
+		    sched.nprocs ||
+	    atomic_load_explicit(&sched.blocking_busy, memory_order_relaxed) ||
+	    atomic_load_explicit(&sched.external, memory_order_relaxed) ||
+	    timer_count())
+		return false;
+	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all)
+		if (ring_inflight(&mp->ring) > 0 || ring_has_work(&mp->ring) ||
+		    mp->next_p)
+			return false;
+	return true;
+}
+
+static bool is_runtime_thread(int tid)
+{
+	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all)
+		if (mp->tid == tid)
+			return true;
+	return tid == sysmon_tid();
+}
+
+/* The kernel's own worker, or a helper of rg_blocking (idle now). */
+static bool is_helper(int tid)
+{
+	char path[64], name[16] = "";
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/task/%d/comm", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true; /* it has just ended */
+	n = read(fd, name, sizeof name - 1);
+	close(fd);
+	return n >= 4 &&
+	       (!strncmp(name, "iou-", 4) || !strncmp(name, "rg-blocking", 11));
+}
+
+/* Threads that might wake somebody; -1: cannot tell. */
+static int unknown_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *entry;
+	int n = 0;
+
+	if (!dir)
+		return -1;
+	while ((entry = readdir(dir))) {
+		int tid = atoi(entry->d_name);
+
+		if (tid && !is_runtime_thread(tid) && !is_helper(tid))
+			n++;
+	}
+	closedir(dir);
+	return n;
+}
+
+RG_COLD void deadlock_check(void)
+{
+	bool is_sure;
+
+	if (unknown_threads())
+		return;
+	/* A thread that was unknown may have woken somebody and ended between
+	 * the first look and the count: look again, now that there is none. */
+	rtlock_lock(&sched.lock);
+	is_sure = deadlock_is_likely_locked();
+	rtlock_unlock(&sched.lock);
+	if (is_sure)
+		sched_fatal_deadlock();
+}

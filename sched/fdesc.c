@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+/*
+ * fdesc - see fdesc.h for the role and the invariants.
+ *
+ * The table has two levels; a chunk is made at first use of a number in it and stays.
+ */
+#include "sched/fdesc.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernel-iface/alloc.h"
+#include "kernel-iface/clock.h"
+#include "kernel-iface/op_file.h"
+#include "sched/netpoll.h"
+#include "sched/opwait.h"
+
+enum { CHUNK = 256, CHUNKS = 32768 }; /* up to 8,388,608 descriptors */
+
+static struct fdesc *_Atomic table[CHUNKS];
+
+static RG_NOINLINE struct fdesc *make_chunk(unsigned i)
+{
+	struct fdesc *chunk = rgk_zalloc(CHUNK * sizeof *chunk);
+	struct fdesc *none = NULL;
+
+	if (!chunk)
+		return NULL;
+	/* T1 release, pairs with T2; acquire for the winner's. */
+	if (atomic_compare_exchange_strong_explicit(&table[i], &none, chunk,
+						    memory_order_acq_rel,
+						    memory_order_acquire))
+		return chunk;
+	rgk_free(chunk);
+	return none;
+}
+
+struct fdesc *fdesc_get(int fd)
+{
+	unsigned i = (unsigned)fd / CHUNK;
+	struct fdesc *chunk;
+
+	if (fd < 0 || i >= CHUNKS)
+		return NULL;
+	/* T2 acquire, pairs with T1. */
+	chunk = atomic_load_explicit(&table[i], memory_order_acquire);
+	if (rg_unlikely(!chunk))
+		chunk = make_chunk(i);
+	return chunk ? &chunk[(unsigned)fd % CHUNK] : NULL;
+}
+
+void fdesc_reset_all(void)
+{
+	for (unsigned i = 0; i < CHUNKS; i++) {
+		struct fdesc *chunk =
+			atomic_load_explicit(&table[i], memory_order_relaxed);
+
+		atomic_store_explicit(&table[i], NULL, memory_order_relaxed);
+		rgk_free(chunk);
+	}
+}
+
+static void cancel_inflight(struct fdesc *f, enum fd_dir dir, int err)
+{
+	list_for_each(it, &f->inflight[dir]) {
+		netpoll_cancel(container_of(it, struct wait_op, fd_link), err);
+	}
+}
+
+static void timer_fired(struct timer *t, void *arg, rg_time now);
+
+/* Arm the timer for the earliest deadline, unless it fires before. Locked. 0 or
+ * -ENOMEM. */
+static int arm_locked(struct fdesc *f)
+{
+	rg_time first = 0;
+
+	for (int d = 0; d < FD_DIRS; d++)
+		if (f->deadline[d] && !f->expired[d] &&
+		    (!first || f->deadline[d] < first))
+			first = f->deadline[d];
+	if (!first || first == RG_FOREVER)
+		return 0;
+	if (f->timer_at) {
+		if (f->timer_at <= first)
+			return 0;
+		/* An earlier deadline than ever asked for: rare. The callback
+		 * takes our lock, so it must not be waited for: it finds
+		 * timer_at changed and does nothing. */
+		if (!timer_try_stop(&f->timer)) {
+			f->timer_at = first;
+			return 0; /* it is firing now and will re-arm */
+		}
+		f->timer_at = 0;
+	}
+	if (timer_start(&f->timer, first, 0, timer_fired, f))
+		return -ENOMEM;
+	f->timer_at = first;
+	return 0;
+}
+
+static void expire_locked(struct fdesc *f, rg_time now)
+{
+	for (int d = 0; d < FD_DIRS; d++) {
+		if (!f->deadline[d] || f->deadline[d] > now || f->expired[d])
+			continue;
+		f->expired[d] = true;
+		cancel_inflight(f, (enum fd_dir)d, -ETIMEDOUT);
+	}
+}
+
+static void timer_fired(struct timer *t, void *arg, rg_time now)
+{
+	struct fdesc *f = arg;
+
+	(void)t;
+	rtlock_lock(&f->lock);
+	f->timer_at = 0;
+	expire_locked(f, now);
+	/* No memory: only this deadline's precision suffers: the next
+	 * set_deadline arms again. It cannot happen: the heap just lost one. */
+	arm_locked(f);
+	rtlock_unlock(&f->lock);
+}
+
+int fdesc_set_deadline(int fd, unsigned dirs, rg_time t)
+{
+	struct fdesc *f = fdesc_get(fd);
+	int err = 0;
+
+	if (!f)
+		return fd < 0 ? -EBADF : -ENOMEM;
+	rtlock_lock(&f->lock);
+	if (f->closing) {
+		rtlock_unlock(&f->lock);
+		return -ECANCELED;
+	}
+	for (int d = 0; d < FD_DIRS; d++) {
+		if (!(dirs & 1u << d))
+			continue;
+		f->deadline[d] = t;
+		f->expired[d] = false;
+	}
+	if (t) {
+		expire_locked(f, clock_now());
+		err = arm_locked(f);
+	}
+	rtlock_unlock(&f->lock);
+	return err;
+}
+
+static bool is_idle(const struct fdesc *f)
+{
+	return list_is_empty(&f->inflight[FD_READ]) &&
+	       list_is_empty(&f->inflight[FD_WRITE]);
+}
+
+int fdesc_shutdown(int fd)
+{
+	struct fdesc *f = fdesc_get(fd);
+
+	if (!f)
+		return fd < 0 ? -EBADF : -ENOMEM;
+	rtlock_lock(&f->lock);
+	if (f->closing) {
+		rtlock_unlock(&f->lock);
+		return -ECANCELED;
+	}
+	f->closing = true;
+	if (is_idle(f)) {
+		rtlock_unlock(&f->lock);
+		return 0;
+	}
+	cancel_inflight(f, FD_READ, -ECANCELED);
+	cancel_inflight(f, FD_WRITE, -ECANCELED);
+	f->closer = getg();
+	sched_park_unlock(&f->lock, WAIT_CLOSE, f);
+	return 0;
+}
+
+void fdesc_reopen(int fd)
+{
+	struct fdesc *f = fdesc_get(fd);
+
+	rtlock_lock(&f->lock);
+	f->closing = false;
+	for (int d = 0; d < FD_DIRS; d++) {
+		f->deadline[d] = 0;
+		f->expired[d] = false;
+	}
+	rtlock_unlock(&f->lock);
+}
+
+int fdesc_close(int fd)
+{
+	struct op_sqe sqe;
+	int err = fdesc_shutdown(fd);
+
+	if (err == -ENOMEM) /* no entry: nothing of ours is in flight */
+		return close(fd) ? -errno : 0;
+	if (err)
+		return err;
+	fdesc_reopen(fd);
+	if (!sched_is_on())
+		return close(fd) ? -errno : 0;
+	op_close(&sqe, fd);
+	err = opwait(&sqe, OPWAIT_NOCANCEL);
+	/* Never started: the descriptor must not leak. */
+	if (err == -ENOMEM || err == -EAGAIN || err == -ESRCH)
+		return close(fd) ? -errno : 0;
+	return err;
+}

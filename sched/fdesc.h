@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fdesc - what the runtime knows of a descriptor number: the operations in flight on
+ * it, its deadlines, whether it is being closed.
+ *
+ * One entry a number, in a table that grows and is never freed while the runtime
+ * lives. Sockets of net/ and plain numbers given to rg_read use the same entries.
+ *   I1  ops in flight are linked under the entry's lock; closing is a state of the
+ *       entry: new operations get -ECANCELED, those in flight are cancelled, and the
+ *       number is given to close(2) only when none is left. So no stale operation
+ *       ever hits a reused number.
+ *   I2  a deadline is a stored time; the entry's one timer is armed for the earliest
+ *       time that was ever asked for and looks, when it fires, at what is stored
+ *       then: moving a deadline into the future costs two stores.
+ *   I3  deadlines return to "none" when the number is closed.
+ * Lock rank: token, then entry, then an M's cancel queue.
+ */
+#ifndef RG_SCHED_FDESC_H
+#define RG_SCHED_FDESC_H
+
+#include <ringgo/base.h>
+
+#include "kernel-iface/base/list.h"
+#include "kernel-iface/base/rtlock.h"
+#include "sched/timer.h"
+
+enum fd_dir { FD_READ, FD_WRITE, FD_DIRS };
+
+struct g;
+
+struct fdesc {
+	struct rtlock lock;
+	bool closing;
+	bool expired[FD_DIRS]; /* the deadline passed: calls fail at once */
+	struct list inflight[FD_DIRS]; /* wait_op.fd_link */
+	rg_time deadline[FD_DIRS];     /* 0: none */
+	rg_time timer_at;              /* when the timer fires; 0: idle */
+	struct timer timer;
+	struct g *closer; /* parked until nothing is in flight */
+};
+
+/* fdesc_get - the entry of fd; NULL: fd < 0 or no memory. Any thread. */
+struct fdesc *fdesc_get(int fd);
+
+/*
+ * fdesc_set_deadline - t absolute, 0 none; dirs is a mask of 1 << FD_READ/FD_WRITE.
+ * A time in the past cancels what is in flight (-ETIMEDOUT). 0 or -ENOMEM, -EBADF.
+ * Any thread; does not park.
+ */
+int fdesc_set_deadline(int fd, unsigned dirs, rg_time t);
+
+/*
+ * fdesc_shutdown - cancel what is in flight on fd, wait until it is gone, leave the
+ * entry in the closing state. -EBADF: fd < 0; -ECANCELED: somebody else is closing.
+ * fdesc_reopen - the number is about to be closed: entry as new (I3). The timer may
+ * stay armed: it finds nothing to do, or serves the number's next user.
+ * Goroutine or foreign thread; parks, does not heed the token.
+ */
+int fdesc_shutdown(int fd);
+void fdesc_reopen(int fd);
+
+/* The runtime ended: every entry as new. Nothing else runs. */
+void fdesc_reset_all(void);
+
+/* fdesc_close - shutdown, close(2) through the ring, reopen. 0 or negative errno. */
+int fdesc_close(int fd);
+
+#endif

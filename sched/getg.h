@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * getg - setting what sched/g.h's getg and getm read; for M start and stop.
+ */
+#ifndef RG_SCHED_GETG_H
+#define RG_SCHED_GETG_H
+
+#include "sched/g.h"
+
+void getm_set(struct m *mp);
+
+#endif

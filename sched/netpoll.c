@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+/*
+ * netpoll - see netpoll.h and waitop.h.
+ *
+ * The cancel queue is a LIFO filled by compare-and-swap from any thread and emptied by
+ * one exchange: the order of cancellations does not matter.
+ */
+#include "sched/netpoll.h"
+
+#include <errno.h>
+
+#include "sched/wake.h"
+
+enum { REAP_BATCH = 256 };
+
+static void finish(struct m *mp, struct wait_op *w)
+{
+	ready_list_add(&mp->reaped, w->gp);
+}
+
+/* op->done of every wait_op; under reap_lock. */
+static void wait_op_done(struct op *op, int res, uint32_t flags, void *reaper)
+{
+	struct wait_op *w = container_of(op, struct wait_op, op);
+	uint32_t old;
+
+	(void)flags;
+	w->res = res;
+	/* D1 acq_rel, pairs with D2: res is visible to whoever readies. */
+	old = atomic_fetch_or_explicit(&w->state, WOP_DONE,
+				       memory_order_acq_rel);
+	if (!(old & WOP_QUEUED))
+		finish(reaper, w);
+}
+
+static void push_unsent(struct m *mp, struct wait_op *w)
+{
+	w->unsent = true;
+	w->unsent_next = NULL;
+	if (mp->unsent_tail)
+		mp->unsent_tail->unsent_next = w;
+	else
+		mp->unsent_head = w;
+	mp->unsent_tail = w;
+}
+
+void netpoll_push(struct m *mp, struct wait_op *w)
+{
+	w->op.done = wait_op_done;
+	if (rg_unlikely(mp->unsent_head ||
+			ring_push(&mp->ring, w->sqe, &w->op)))
+		push_unsent(mp, w);
+}
+
+static void send_unsent(struct m *mp)
+{
+	while (mp->unsent_head) {
+		struct wait_op *w = mp->unsent_head;
+
+		if (ring_push(&mp->ring, w->sqe, &w->op))
+			return;
+		mp->unsent_head = w->unsent_next;
+		if (!mp->unsent_head)
+			mp->unsent_tail = NULL;
+		w->unsent = false;
+	}
+}
+
+static void remove_unsent(struct m *mp, struct wait_op *w)
+{
+	struct wait_op **link = &mp->unsent_head, *before = NULL;
+
+	while (*link != w) {
+		before = *link;
+		link = &before->unsent_next;
+	}
+	*link = w->unsent_next;
+	if (mp->unsent_tail == w)
+		mp->unsent_tail = before;
+	w->unsent = false;
+}
+
+static void queue_cancel(struct wait_op *w)
+{
+	struct m *mp = w->mp;
+	struct wait_op *head =
+		atomic_load_explicit(&mp->cancel_queue, memory_order_relaxed);
+
+	do {
+		w->cancel_next = head;
+		/* K1 release, pairs with K2 in serve_cancels. */
+	} while (!atomic_compare_exchange_weak_explicit(
+		&mp->cancel_queue, &head, w, memory_order_release,
+		memory_order_relaxed));
+}
+
+void netpoll_cancel(struct wait_op *w, int err)
+{
+	struct m *mp = w->mp;
+	int none = 0;
+	uint32_t state;
+
+	/* Relaxed: read by the goroutine after D1/D2. */
+	if (!atomic_compare_exchange_strong_explicit(&w->cancel_err, &none, err,
+						     memory_order_relaxed,
+						     memory_order_relaxed))
+		return;
+	state = atomic_load_explicit(&w->state, memory_order_relaxed);
+	do {
+		if (state & WOP_DONE)
+			return;
+		/* D3 release, pairs with D1: cancel_err. */
+	} while (!atomic_compare_exchange_weak_explicit(
+		&w->state, &state, state | WOP_QUEUED, memory_order_release,
+		memory_order_relaxed));
+	queue_cancel(w);
+	/* Fence, pairs with S5 in wake.c: a sleeper is seen, or it sees us. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&mp->ring.sleeping, memory_order_relaxed))
+		ring_wake(&mp->ring);
+}
+
+/* false: the SQ is full; w stays queued. */
+static bool serve_cancel(struct m *mp, struct wait_op *w)
+{
+	uint32_t old = atomic_load_explicit(&w->state, memory_order_relaxed);
+
+	if (!(old & WOP_DONE)) {
+		if (w->unsent) {
+			remove_unsent(mp, w);
+			w->res = -ECANCELED;
+			atomic_fetch_or_explicit(&w->state, WOP_DONE,
+						 memory_order_relaxed);
+		} else if (ring_push_cancel(&mp->ring, &w->op)) {
+			return false;
+		}
+	}
+	/* D2 acq_rel, pairs with D1. */
+	old = atomic_fetch_and_explicit(&w->state, ~(uint32_t)WOP_QUEUED,
+					memory_order_acq_rel);
+	if (old & WOP_DONE)
+		finish(mp, w);
+	return true;
+}
+
+static void serve_cancels(struct m *mp)
+{
+	struct wait_op *w, *next;
+
+	/* Relaxed: a look. */
+	if (!atomic_load_explicit(&mp->cancel_queue, memory_order_relaxed))
+		return;
+	/* K2 acquire, pairs with K1. */
+	w = atomic_exchange_explicit(&mp->cancel_queue, NULL,
+				     memory_order_acquire);
+	for (; w; w = next) {
+		next = w->cancel_next;
+		if (!serve_cancel(mp, w))
+			queue_cancel(w); /* again in the next round */
+	}
+}
+
+bool netpoll_has_requests(const struct m *mp)
+{
+	return mp->unsent_head ||
+	       atomic_load_explicit(&mp->cancel_queue, memory_order_relaxed);
+}
+
+void netpoll_submit(struct m *mp)
+{
+	if (rg_unlikely(mp->unsent_head != NULL))
+		send_unsent(mp);
+	serve_cancels(mp);
+	if (ring_pending(&mp->ring) || ring_has_work(&mp->ring))
+		/* An error means: reap first. The next round tries again. */
+		ring_enter(&mp->ring);
+}
+
+void netpoll_reap(struct m *mp)
+{
+	while (ring_reap(&mp->ring, REAP_BATCH, mp) == REAP_BATCH)
+		;
+}
+
+void netpoll_take_reaped(struct m *mp, struct gqueue *out)
+{
+	struct g *gp = mp->reaped.head, *next;
+
+	mp->reaped.head = mp->reaped.tail = NULL;
+	for (; gp; gp = next) {
+		next = gp->schedlink;
+		san_release(gp);
+		g_set_state(gp, G_RUNNABLE);
+		gqueue_push(out, gp);
+	}
+}
+
+bool netpoll(struct m *mp)
+{
+	struct gqueue ready = {0};
+	struct g *gp;
+
+	netpoll_submit(mp);
+	netpoll_reap(mp);
+	if (!mp->reaped.head)
+		return false;
+	netpoll_take_reaped(mp, &ready);
+	while (ready.head) {
+		gp = gqueue_pop(&ready);
+		if (!runq_put(&mp->p->runq, gp)) {
+			struct gqueue rest = {0};
+
+			gqueue_push(&rest, gp);
+			gqueue_append(&rest, &ready);
+			global_put(&rest);
+		}
+	}
+	return true;
+}
+
+void netpoll_drain(struct m *mp)
+{
+	enum { ROUND_NS = 10 * 1000 * 1000 };
+
+	while (mp->unsent_head)
+		remove_unsent(mp, mp->unsent_head);
+	while (ring_inflight(&mp->ring) > 0) {
+		ring_cancel_all(&mp->ring);
+		ring_wait(&mp->ring, ROUND_NS);
+		netpoll_reap(mp);
+	}
+	mp->reaped.head = mp->reaped.tail = NULL;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * netpoll - an M and its ring: submit, reap, cancel on request.
+ *
+ *   I1  all of it is called by the M itself, on g0, but for netpoll_cancel.
+ *   I2  completions put their goroutines on mp->reaped; they become runnable when
+ *       netpoll_take_reaped hands them to a queue.
+ */
+#ifndef RG_SCHED_NETPOLL_H
+#define RG_SCHED_NETPOLL_H
+
+#include "sched/sched.h"
+#include "sched/waitop.h"
+
+/* Give the kernel what is queued, serve cancel requests. Does not wait. */
+void netpoll_submit(struct m *mp);
+void netpoll_reap(struct m *mp); /* completions onto mp->reaped */
+
+/* netpoll_take_reaped - mp->reaped, marked runnable, appended to *out. */
+void netpoll_take_reaped(struct m *mp, struct gqueue *out);
+
+/* Submit, reap and make runnable on this M's P: true when something became so. */
+bool netpoll(struct m *mp);
+
+/* Cancel requests or operations that found the SQ full are waiting. */
+bool netpoll_has_requests(const struct m *mp);
+
+/* Queue an operation for the kernel; w->mp is set to mp. The goroutine parks next. */
+void netpoll_push(struct m *mp, struct wait_op *w);
+
+/* Ask for the end of w's operation with err (the first one stays). Any thread; the
+ * caller holds a lock under which w is linked, so w is alive. */
+void netpoll_cancel(struct wait_op *w, int err);
+
+/* The runtime is stopping: cancel everything in flight on mp's ring and wait for the
+ * last completion. Nobody is readied. */
+void netpoll_drain(struct m *mp);
+
+#endif

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+/*
+ * opwait - see opwait.h for the invariants, waitop.h and netpoll.h for the parts.
+ *
+ * The order of a call: token, descriptor entry (lock, checks, link), submission
+ * queue, park. The owner M is written into the wait_op before it is linked anywhere,
+ * and nothing parks between that and the push: so a canceller that finds the wait_op
+ * queues its request to an M that already has, or is about to have, the operation.
+ */
+#include "sched/opwait.h"
+
+#include <errno.h>
+
+#include "kernel-iface/clock.h"
+#include "sched/netpoll.h"
+#include "sched/sched.h"
+
+static void token_cancel(struct cancel_waiter *cw, int err,
+			 struct ready_list *ready)
+{
+	(void)ready; /* the operation's completion readies it */
+	netpoll_cancel(container_of(cw, struct wait_op, token_waiter), err);
+}
+
+static void deadline_cancel(struct timer *t, void *arg, rg_time now)
+{
+	(void)t;
+	(void)now;
+	netpoll_cancel(arg, -ETIMEDOUT);
+}
+
+static void wait_op_init(struct wait_op *w, struct g *gp,
+			 const struct op_sqe *sqe)
+{
+	w->gp = gp;
+	w->sqe = sqe;
+	w->mp = getm();
+	w->op.gen = ++gp->op_gen;
+	w->op.opcode = sqe->sqe.opcode;
+	w->op.fd = sqe->sqe.fd;
+	w->op.inflight = false;
+	w->res = 0;
+	w->unsent = false;
+	w->fd_link.next = NULL;
+	w->token_waiter.link.next = NULL;
+	w->token_waiter.on_cancel = token_cancel;
+	/* Relaxed: published by the lock under which w is linked. */
+	atomic_store_explicit(&w->cancel_err, 0, memory_order_relaxed);
+	atomic_store_explicit(&w->state, 0, memory_order_relaxed);
+}
+
+/* Submit and park until the terminal CQE. */
+static void run(struct wait_op *w)
+{
+	struct g *gp = w->gp;
+
+	netpoll_push(w->mp, w);
+	gp->wop = w;
+	sched_park(NULL, NULL, WAIT_IO, w);
+	gp->wop = NULL;
+}
+
+/* What the caller is told; -EINTR: do it again. */
+static int outcome(const struct wait_op *w)
+{
+	/* Relaxed: ordered by D1/D2 and the run queue. */
+	int err = atomic_load_explicit(&w->cancel_err, memory_order_relaxed);
+
+	if ((w->res == -ECANCELED || w->res == -EINTR) && err)
+		return err;
+	return w->res;
+}
+
+static int link_fd(struct fdesc *f, enum fd_dir dir, struct wait_op *w)
+{
+	int err = 0;
+
+	rtlock_lock(&f->lock);
+	if (f->closing)
+		err = -ECANCELED;
+	else if (f->expired[dir])
+		err = -ETIMEDOUT;
+	else
+		list_push_back(&f->inflight[dir], &w->fd_link);
+	rtlock_unlock(&f->lock);
+	return err;
+}
+
+static void unlink_fd(struct fdesc *f, struct wait_op *w)
+{
+	struct g *closer = NULL;
+
+	rtlock_lock(&f->lock);
+	list_del(&w->fd_link);
+	if (rg_unlikely(f->closer != NULL) &&
+	    list_is_empty(&f->inflight[FD_READ]) &&
+	    list_is_empty(&f->inflight[FD_WRITE])) {
+		closer = f->closer;
+		f->closer = NULL;
+	}
+	rtlock_unlock(&f->lock);
+	if (closer)
+		sched_ready(closer);
+}
+
+struct request {
+	const struct op_sqe *sqe;
+	struct fdesc *fdesc; /* NULL: none */
+	enum fd_dir dir;
+	unsigned flags;
+	rg_time deadline;
+	/* for a foreign thread */
+	struct g *waiter;
+	int res;
+};
+
+/* One attempt, on a goroutine, with its token linked. */
+static int attempt_armed(struct request *q, struct wait_op *w)
+{
+	bool has_timer = q->deadline != RG_FOREVER;
+	int err;
+
+	if (q->fdesc) {
+		err = link_fd(q->fdesc, q->dir, w);
+		if (err)
+			return err;
+	}
+	err = 0;
+	if (has_timer)
+		err = timer_start(&w->gp->timer, q->deadline, 0,
+				  deadline_cancel, w);
+	if (!err)
+		run(w);
+	if (has_timer)
+		timer_stop(&w->gp->timer);
+	if (q->fdesc)
+		unlink_fd(q->fdesc, w);
+	return err ? err : outcome(w);
+}
+
+static int attempt(struct request *q)
+{
+	struct g *gp = getg();
+	struct cancel_token *token =
+		q->flags & OPWAIT_NOCANCEL ? NULL : gp->token;
+	struct wait_op w;
+	int err;
+
+	wait_op_init(&w, gp, q->sqe);
+	if (token) {
+		err = cancel_wait_begin(token, &w.token_waiter);
+		if (err)
+			return err;
+	}
+	err = attempt_armed(q, &w);
+	if (token)
+		cancel_wait_end(token, &w.token_waiter);
+	return err;
+}
+
+static int perform(struct request *q)
+{
+	int res;
+
+	do {
+		res = attempt(q);
+	} while (res == -EINTR);
+	return res;
+}
+
+/* ---- foreign threads: a goroutine does it for them ---- */
+
+static void perform_for_foreign(void *arg)
+{
+	struct request *q = arg;
+
+	q->res = perform(q);
+	sched_ready(q->waiter);
+}
+
+static int request(struct request *q)
+{
+	int err;
+
+	if (rg_likely(is_goroutine()))
+		return perform(q);
+	if (getm())
+		rg_panic("an operation on the scheduler's stack");
+	q->waiter = getg();
+	err = sched_go_system(perform_for_foreign, q, "foreign-io");
+	if (err)
+		return err;
+	sched_park(NULL, NULL, WAIT_IO, NULL);
+	return q->res;
+}
+
+int opwait_fd_until(int fd, enum fd_dir dir, const struct op_sqe *sqe,
+		    rg_time deadline)
+{
+	struct request q = {.sqe = sqe, .dir = dir, .deadline = deadline};
+
+	if (rg_unlikely(fd < 0))
+		return -EBADF;
+	q.fdesc = fdesc_get(fd);
+	if (rg_unlikely(!q.fdesc))
+		return -ENOMEM;
+	return request(&q);
+}
+
+int opwait_fd(int fd, enum fd_dir dir, const struct op_sqe *sqe)
+{
+	return opwait_fd_until(fd, dir, sqe, RG_FOREVER);
+}
+
+int opwait(const struct op_sqe *sqe, unsigned flags)
+{
+	struct request q = {.sqe = sqe, .flags = flags, .deadline = RG_FOREVER};
+
+	return request(&q);
+}

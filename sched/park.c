@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+/*
+ * park - see park.h for the rule and the invariants.
+ */
+#include "sched/park.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernel-iface/clock.h"
+#include "sched/cancel.h"
+#include "sched/switch.h"
+#include "sched/wake.h"
+
+/* ---- foreign threads ---- */
+
+/* Sleep while *word is 0, until deadline; false: the deadline passed. */
+static bool futex_wait(_Atomic uint32_t *word, rg_time deadline)
+{
+	struct timespec ts = {.tv_sec = deadline / RG_SECOND,
+			      .tv_nsec = deadline % RG_SECOND};
+	struct timespec *limit = deadline == RG_FOREVER ? NULL : &ts;
+
+	/* X2 acquire, pairs with X1. */
+	while (!atomic_load_explicit(word, memory_order_acquire)) {
+		/* FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC time. */
+		long r = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, 0,
+				 limit, NULL, FUTEX_BITSET_MATCH_ANY);
+
+		if (r < 0 && errno == ETIMEDOUT)
+			return false;
+	}
+	return true;
+}
+
+static void foreign_ready(struct g *gp)
+{
+	_Atomic uint32_t *word = &gp->futex;
+
+	/* X1 release, pairs with X2. After this store the thread may be gone:
+	 * waking an address that is no longer mapped is harmless. */
+	atomic_store_explicit(word, 1, memory_order_release);
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static enum wake_state foreign_park(struct g *gp, park_commit *commit,
+				    void *arg, rg_time deadline)
+{
+	int saved = *rg_errno_location();
+	enum wake_state how = WAKE_EVENT;
+
+	/* Relaxed: a count for statistics. */
+	atomic_fetch_add_explicit(&sched.foreign_waiters, 1,
+				  memory_order_relaxed);
+	if (!commit || commit(gp, arg)) {
+		if (!futex_wait(&gp->futex, deadline)) {
+			if (wake_claim(gp, WAKE_TIMER))
+				how = WAKE_TIMER;
+			else
+				futex_wait(&gp->futex, RG_FOREVER);
+		}
+		if (how == WAKE_EVENT)
+			atomic_store_explicit(&gp->futex, 0,
+					      memory_order_relaxed);
+		san_acquire(gp);
+	}
+	atomic_fetch_sub_explicit(&sched.foreign_waiters, 1,
+				  memory_order_relaxed);
+	*rg_errno_location() = saved;
+	return how;
+}
+
+/* ---- goroutines ---- */
+
+RG_COLD static void park_misuse(void)
+{
+	rg_panic("a parking call on the scheduler's stack (timer callback?)");
+}
+
+static inline void note_wait(struct g *gp, enum wait_reason reason,
+			     const void *wait_arg)
+{
+	gp->wait_reason = (uint8_t)reason;
+	gp->wait_arg = (void *)(uintptr_t)wait_arg;
+	gp->wait_since = sched_coarse_now();
+	g_set_state(gp, G_WAITING);
+}
+
+void sched_park(park_commit *commit, void *arg, enum wait_reason reason,
+		const void *wait_arg)
+{
+	struct m *mp = getm();
+	struct g *gp;
+
+	if (rg_unlikely(!mp)) {
+		foreign_park(getg(), commit, arg, RG_FOREVER);
+		return;
+	}
+	gp = mp->curg;
+	if (rg_unlikely(gp == &mp->g0))
+		park_misuse();
+	note_wait(gp, reason, wait_arg);
+	switch_to(mp, gp, switch_pick(mp), commit, arg);
+}
+
+static bool commit_unlock(struct g *gp, void *lock)
+{
+	(void)gp;
+	rtlock_unlock(lock);
+	return true;
+}
+
+void sched_park_unlock(struct rtlock *l, enum wait_reason reason,
+		       const void *wait_arg)
+{
+	sched_park(commit_unlock, l, reason, wait_arg);
+}
+
+void switch_refused(struct m *mp, struct g *prev)
+{
+	struct g *old;
+
+	g_set_state(prev, G_RUNNABLE);
+	prev->wait_reason = WAIT_NONE;
+	old = runq_set_next(&mp->p->runq, prev);
+	if (old)
+		sched_ready_tail(old);
+}
+
+/* gp to the tail of this P's queue; half of a full one goes to the global queue. */
+static void put_tail(struct p *pp, struct g *gp)
+{
+	if (rg_unlikely(!runq_put(&pp->runq, gp))) {
+		struct gqueue out = {0};
+
+		runq_overflow(&pp->runq, gp, &out);
+		global_put(&out);
+	}
+}
+
+static inline void make_runnable(struct g *gp)
+{
+	san_release(gp);
+	RG_DCHECK(g_state(gp) != G_RUNNING && g_state(gp) != G_DEAD);
+	g_set_state(gp, G_RUNNABLE);
+}
+
+void sched_ready(struct g *gp)
+{
+	struct m *mp = getm();
+	struct g *old;
+
+	if (rg_unlikely(gp->kind == G_FOREIGN)) {
+		san_release(gp);
+		foreign_ready(gp);
+		return;
+	}
+	make_runnable(gp);
+	if (rg_unlikely(!mp || !mp->p)) {
+		global_put_one(gp);
+		return;
+	}
+	old = runq_set_next(&mp->p->runq, gp);
+	if (old) {
+		put_tail(mp->p, old);
+		wake_p();
+	}
+}
+
+void sched_ready_tail(struct g *gp)
+{
+	struct m *mp = getm();
+
+	if (rg_unlikely(gp->kind == G_FOREIGN)) {
+		san_release(gp);
+		foreign_ready(gp);
+		return;
+	}
+	make_runnable(gp);
+	if (rg_unlikely(!mp || !mp->p)) {
+		global_put_one(gp);
+		return;
+	}
+	put_tail(mp->p, gp);
+	wake_p();
+}
+
+void ready_list_add(struct ready_list *l, struct g *gp)
+{
+	gp->schedlink = NULL;
+	if (l->tail)
+		l->tail->schedlink = gp;
+	else
+		l->head = gp;
+	l->tail = gp;
+}
+
+void sched_ready_all(struct ready_list *l)
+{
+	struct g *gp = l->head, *next;
+
+	l->head = l->tail = NULL;
+	for (; gp; gp = next) {
+		next = gp->schedlink;
+		sched_ready_tail(gp);
+	}
+}
+
+/* ---- yield ---- */
+
+static bool commit_yield(struct g *gp, void *arg)
+{
+	(void)arg;
+	g_set_state(gp, G_RUNNABLE);
+	put_tail(gp->m->p, gp);
+	return true;
+}
+
+void sched_yield_g(void)
+{
+	struct m *mp = getm();
+	struct g *gp = mp->curg, *next = switch_pick(mp);
+
+	/* Nothing local, but a tick's housekeeping may find something. Only a
+	 * loop of yields comes here often; it must see the ring and timers. */
+	gp->wait_reason = WAIT_NONE;
+	switch_to(mp, gp, next, commit_yield, NULL);
+}
+
+/* ---- waits with several ends ---- */
+
+struct until {
+	struct rtlock gate; /* held until the commit is over */
+	struct cancel_waiter waiter;
+	struct g *gp;
+	struct cancel_token *token;
+	bool is_linked;
+	rg_time deadline;
+	park_commit *commit;
+	void *arg;
+};
+
+static void until_timer(struct timer *t, void *arg, rg_time now)
+{
+	struct g *gp = arg;
+
+	(void)t;
+	(void)now;
+	if (wake_claim(gp, WAKE_TIMER))
+		sched_ready_tail(gp);
+}
+
+static void until_cancel(struct cancel_waiter *w, int err,
+			 struct ready_list *ready)
+{
+	struct until *u = container_of(w, struct until, waiter);
+
+	(void)err;
+	if (wake_claim(u->gp, WAKE_CANCEL))
+		ready_list_add(ready, u->gp);
+}
+
+/* Arms what can end the wait, then publishes it (the caller's commit). gp may be
+ * readied from the first step on; it waits at the gate for the last. */
+static bool until_commit(struct g *gp, void *arg)
+{
+	struct until *u = arg;
+	bool parks = true;
+
+	if (u->token) {
+		u->is_linked = !cancel_wait_begin(u->token, &u->waiter);
+		if (!u->is_linked && wake_claim(gp, WAKE_CANCEL))
+			parks = false;
+	}
+	if (parks && u->deadline != RG_FOREVER &&
+	    timer_start(&gp->timer, u->deadline, 0, until_timer, gp) &&
+	    wake_claim(gp, WAKE_TIMER))
+		parks = false;
+	if (u->commit)
+		u->commit(gp, u->arg);
+	rtlock_unlock(&u->gate);
+	return parks;
+}
+
+enum wake_state sched_park_until(park_commit *commit, void *arg,
+				 rg_time deadline, bool heed_token,
+				 enum wait_reason reason, const void *wait_arg)
+{
+	struct g *gp = getg();
+	struct until u = {.gp = gp,
+			  .waiter.on_cancel = until_cancel,
+			  .deadline = deadline,
+			  .commit = commit,
+			  .arg = arg};
+
+	if (rg_unlikely(gp->kind == G_FOREIGN))
+		return foreign_park(gp, commit, arg, deadline);
+	u.token = heed_token ? gp->token : NULL;
+	rtlock_lock(&u.gate);
+	sched_park(until_commit, &u, reason, wait_arg);
+	/* The commit runs to its end before anything of ours is reused. */
+	rtlock_lock(&u.gate);
+	if (deadline != RG_FOREVER)
+		timer_stop(&gp->timer);
+	if (u.is_linked)
+		cancel_wait_end(u.token, &u.waiter);
+	return (enum wake_state)atomic_load_explicit(&gp->wake_state,
+						     memory_order_relaxed);
+}

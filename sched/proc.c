@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+/*
+ * proc - find something to run: the order in which an M looks.
+ *
+ *   F1  every SCHED_TICK switches: ring, timers, one from the global queue, and the
+ *       tail of the local one before `next`, so that neither a ping-pong pair nor a
+ *       full local queue starves anybody;
+ *   F2  the local queue;
+ *   F3  a share of the global queue;
+ *   F4  the ring: submit what was batched, reap; timers of this P;
+ *   F5  the queues and timers of other Ps, in random order (at most one M spins per
+ *       idle P it may serve: half of the busy ones);
+ *   F6  wake.c: sleep.
+ * After findRunnable in Go's proc.go; what differs: each M polls its own ring.
+ */
+#include "sched/proc.h"
+
+#include "kernel-iface/clock.h"
+#include "sched/netpoll.h"
+#include "sched/spawn.h"
+#include "sched/switch.h"
+#include "sched/wake.h"
+
+enum { STEAL_ROUNDS = 4 };
+
+static bool is_stopping(void)
+{
+	return atomic_load_explicit(&sched.status, memory_order_relaxed) ==
+	       SCHED_STOPPING;
+}
+
+/* F3. One goroutine to run, and a fair share of the rest to the local queue. */
+static struct g *global_get(struct p *pp, uint32_t max)
+{
+	struct g *gp;
+	uint32_t n, share;
+
+	/* Relaxed: a look; wake.c's S1 looks under the lock. */
+	if (!atomic_load_explicit(&sched.global_len, memory_order_relaxed))
+		return NULL;
+	rtlock_lock(&sched.lock);
+	share = sched.global.len / (uint32_t)sched.nprocs + 1;
+	if (share > max)
+		share = max;
+	gp = gqueue_pop(&sched.global);
+	for (n = gp != NULL; n && n < share; n++) {
+		struct g *more = gqueue_pop(&sched.global);
+
+		if (!more)
+			break;
+		if (!runq_put(&pp->runq, more)) {
+			gqueue_push(&sched.global, more);
+			break;
+		}
+	}
+	atomic_store_explicit(&sched.global_len, sched.global.len,
+			      memory_order_relaxed);
+	rtlock_unlock(&sched.lock);
+	return gp;
+}
+
+/* Timers of pp that are due; *now is read at most once (0: not yet). */
+static bool run_timers(struct p *pp, rg_time *now)
+{
+	/* Relaxed: the run looks under the lock. */
+	if (atomic_load_explicit(&pp->timers.earliest, memory_order_relaxed) ==
+	    RG_FOREVER)
+		return false;
+	if (!*now) {
+		*now = clock_now();
+		atomic_store_explicit(&sched.coarse_now, *now,
+				      memory_order_relaxed);
+	}
+	return timer_heap_run(&pp->timers, *now) > 0;
+}
+
+/* F1: `next` goes behind the others. */
+static void demote_next(struct p *pp)
+{
+	struct g *gp =
+		atomic_load_explicit(&pp->runq.next, memory_order_relaxed);
+
+	if (!gp)
+		return;
+	gp = runq_get(&pp->runq); /* next, unless a thief was quicker */
+	if (gp)
+		sched_ready_tail(gp);
+}
+
+static struct g *housekeeping(struct m *mp)
+{
+	rg_time now = 0;
+
+	netpoll(mp);
+	run_timers(mp->p, &now);
+	if (!now)
+		atomic_store_explicit(&sched.coarse_now, clock_now(),
+				      memory_order_relaxed);
+	demote_next(mp->p);
+	return global_get(mp->p, 1);
+}
+
+static struct g *steal_from(struct m *mp, struct p *victim, bool is_last)
+{
+	struct p *pp = mp->p;
+	rg_time now = 0;
+	struct g *gp;
+
+	if (victim == pp)
+		return NULL;
+	if (is_last && run_timers(victim, &now)) {
+		gp = runq_get(&pp->runq);
+		if (gp)
+			return gp;
+	}
+	gp = runq_steal(&pp->runq, &victim->runq, is_last);
+	if (gp)
+		atomic_fetch_add_explicit(&pp->steals, 1, memory_order_relaxed);
+	return gp;
+}
+
+/* F5. */
+static struct g *steal(struct m *mp)
+{
+	uint32_t n = (uint32_t)sched.nprocs;
+
+	if (n == 1)
+		return NULL;
+	for (int round = 0; round < STEAL_ROUNDS; round++) {
+		uint32_t start = sched_rand() % n;
+
+		for (uint32_t i = 0; i < n; i++) {
+			struct g *gp = steal_from(mp, sched.ps[(start + i) % n],
+						  round == STEAL_ROUNDS - 1);
+
+			if (gp)
+				return gp;
+		}
+	}
+	return NULL;
+}
+
+static bool may_spin(struct m *mp)
+{
+	int busy;
+
+	if (mp->spinning)
+		return true;
+	/* Relaxed: a heuristic, as in Go: half of the busy Ps at most. */
+	busy = sched.nprocs -
+	       atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed);
+	if (2 * atomic_load_explicit(&sched.nspinning, memory_order_relaxed) >=
+	    busy)
+		return false;
+	mp->spinning = true;
+	atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
+	return true;
+}
+
+/* NULL: the runtime is stopping. */
+static struct g *find_runnable(struct m *mp)
+{
+	for (;;) {
+		struct p *pp = mp->p;
+		rg_time now = 0;
+		struct g *gp = NULL;
+
+		if (rg_unlikely(is_stopping()))
+			return NULL;
+		if (rg_unlikely(atomic_load_explicit(&pp->schedtick,
+						     memory_order_relaxed) %
+					SCHED_TICK ==
+				0))
+			gp = housekeeping(mp);
+		else if (ring_pending(&mp->ring) >= SUBMIT_BATCH)
+			netpoll(mp);
+		if (gp || (gp = runq_get(&pp->runq)))
+			return gp;
+		gp = global_get(pp, RUNQ_SIZE / 2);
+		if (gp)
+			return gp;
+		netpoll(mp);
+		run_timers(pp, &now);
+		gp = runq_get(&pp->runq);
+		if (gp)
+			return gp;
+		if (sched.nprocs > 1 && may_spin(mp) && (gp = steal(mp)))
+			return gp;
+		if (!wake_idle(mp))
+			return NULL;
+		netpoll(mp); /* what woke us may be in mp->reaped */
+	}
+}
+
+void proc_run(struct m *mp)
+{
+	struct g *gp;
+
+	while ((gp = find_runnable(mp))) {
+		struct p *pp = mp->p;
+
+		if (mp->spinning)
+			wake_stop_spinning(mp);
+		atomic_store_explicit(
+			&pp->schedtick,
+			atomic_load_explicit(&pp->schedtick,
+					     memory_order_relaxed) +
+				1,
+			memory_order_relaxed);
+		switch_to(mp, &mp->g0, gp, NULL, NULL);
+	}
+}
+
+static bool commit_dead(struct g *gp, void *arg)
+{
+	struct m *mp = arg;
+
+	spawn_recycle(mp->p, gp);
+	return true;
+}
+
+void proc_exit_g(struct m *mp, struct g *gp)
+{
+	struct g *next = switch_pick(mp);
+
+	g_set_state(gp, G_DEAD);
+	mp->prev = gp;
+	mp->commit = commit_dead;
+	mp->commit_arg = mp;
+	mp->curg = next;
+	next->m = mp;
+	g_set_state(next, G_RUNNING);
+	coro_switch(&gp->ctx, &next->ctx, mp, true);
+	__builtin_unreachable();
+}

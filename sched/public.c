@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+/*
+ * public - the small calls of <ringgo/runtime.h> and <ringgo/base.h>.
+ */
+#include <ringgo/runtime.h>
+
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "kernel-iface/alloc.h"
+#include "kernel-iface/clock.h"
+#include "kernel-iface/cpus.h"
+#include "sched/cancel.h"
+#include "sched/park.h"
+#include "sched/sched.h"
+
+enum { NAME_LEN = 32 };
+
+const char *rg_strerror(int err)
+{
+	const char *text = strerrordesc_np(err < 0 ? -err : err);
+
+	return text ? text : "Unknown error";
+}
+
+void rg_yield(void)
+{
+	if (rg_likely(is_goroutine()))
+		sched_yield_g();
+	else
+		sched_yield();
+}
+
+uint64_t rg_goid(void)
+{
+	return is_goroutine() ? getg()->goid : 0;
+}
+
+void rg_set_name(const char *fmt, ...)
+{
+	struct g *gp = getg();
+	va_list args;
+
+	if (!is_goroutine())
+		return; /* a thread's name is its owner's */
+	if (!gp->name)
+		gp->name = rgk_zalloc(NAME_LEN);
+	if (!gp->name)
+		return; /* only a label for dumps */
+	va_start(args, fmt);
+	vsnprintf(gp->name, NAME_LEN, fmt, args);
+	va_end(args);
+}
+
+int rg_gomaxprocs(int n)
+{
+	/* Set at start; changing it at run time is not supported yet, and a
+	 * caller can see that by asking again. */
+	(void)n;
+	return sched_is_on() ? sched.nprocs : 0;
+}
+
+int rg_num_cpu(void)
+{
+	return cpus_usable();
+}
+
+int64_t rg_num_goroutine(void)
+{
+	int64_t n = atomic_load_explicit(&sched.foreign_created,
+					 memory_order_relaxed);
+	struct p *pp;
+
+	if (!sched_is_on())
+		return 0;
+	/* Relaxed: a gauge; ended first, so that it is never too small by
+	 * those that come and go meanwhile. */
+	sched_for_each_p(pp) {
+		n -= (int64_t)atomic_load_explicit(&pp->ended,
+						   memory_order_acquire);
+	}
+	sched_for_each_p(pp) {
+		n += (int64_t)atomic_load_explicit(&pp->created,
+						   memory_order_relaxed);
+	}
+	return n;
+}
+
+rg_time rg_now(void)
+{
+	return clock_now();
+}
+
+int64_t rg_unix_nano(void)
+{
+	return clock_ns(CLOCK_REALTIME);
+}
+
+int64_t rg_time_to_unix_nano(rg_time t)
+{
+	return clock_ns(CLOCK_REALTIME) - clock_now() + t;
+}
+
+static int foreign_sleep(rg_duration d)
+{
+	rg_time end = timer_after(d);
+	struct timespec ts = {.tv_sec = end / RG_SECOND,
+			      .tv_nsec = end % RG_SECOND};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL))
+		; /* EINTR: the rest */
+	return 0;
+}
+
+int rg_sleep(rg_duration d)
+{
+	struct g *gp;
+	int err;
+
+	if (!is_goroutine())
+		return d > 0 ? foreign_sleep(d) : 0;
+	gp = getg();
+	err = gp->token ? cancel_token_err(gp->token) : 0;
+	if (err || d <= 0)
+		return err;
+	wake_begin(gp);
+	if (sched_park_until(NULL, NULL, timer_after(d), true, WAIT_SLEEP,
+			     NULL) == WAKE_CANCEL)
+		return cancel_token_err(gp->token);
+	return 0;
+}
+
+/* xorshift64*: quality enough to choose among cases and victims. */
+uint32_t sched_rand(void)
+{
+	static _Thread_local uint64_t foreign_state;
+	struct m *mp = getm();
+	uint64_t *state = mp ? &mp->rng : &foreign_state;
+	uint64_t x = *state;
+
+	if (!x)
+		x = (uint64_t)clock_now() ^ (uint64_t)(uintptr_t)state;
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	*state = x;
+	return (uint32_t)(x * 2685821657736338717u >> 32);
+}

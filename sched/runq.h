@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runq - the local run queue of a P: a bounded ring of G and one slot `next`.
+ *
+ * The owner puts at the tail and gets from the head; thieves take half from the head.
+ *   I1  tail is written by the owner P only.
+ *   I2  head only moves forward, by CAS, by whoever takes the slots it passes.
+ *   I3  0 <= tail - head <= RUNQ_SIZE, as unsigned difference (both wrap).
+ *   I4  `next` is set and cleared by exchange; who gets a non-NULL value owns it. It
+ *       runs before the ring: a goroutine readied by the running one follows at once
+ *       (ping-pong, depth-first spawning), within the same time slice.
+ * Not a Chase-Lev deque: FIFO order keeps a burst of ready goroutines fair. After
+ * runqput/runqgrab in Go's proc.go. Waking a thief is wake's job.
+ */
+#ifndef RG_SCHED_RUNQ_H
+#define RG_SCHED_RUNQ_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernel-iface/base/check.h"
+
+struct g;
+
+enum { RUNQ_SIZE = 256 };
+
+struct runq {
+	RG_CACHE_ALIGNED _Atomic uint32_t head;
+	RG_CACHE_ALIGNED _Atomic uint32_t tail;
+	_Atomic(struct g *) next;
+	_Atomic(struct g *) ring[RUNQ_SIZE];
+};
+
+/* A FIFO of goroutines through schedlink, for batches; not thread-safe. */
+struct gqueue {
+	struct g *head, *tail;
+	uint32_t len;
+};
+void gqueue_push(struct gqueue *q, struct g *gp);
+struct g *gqueue_pop(struct gqueue *q);
+void gqueue_append(struct gqueue *q, struct gqueue *from); /* from gets empty */
+
+/* Owner only. runq_put: false when full; then runq_overflow moves half of the ring
+ * and gp to *out. runq_get: next slot first if take_next, then the head. */
+bool runq_put(struct runq *q, struct g *gp);
+void runq_overflow(struct runq *q, struct g *gp, struct gqueue *out);
+struct g *runq_get(struct runq *q);
+
+/* Owner only: put gp into `next`; what was there is returned (or NULL). */
+struct g *runq_set_next(struct runq *q, struct g *gp);
+
+/* Any thread. Moves half of victim's ring to q (owned by the caller, empty) but for
+ * one that is returned; with take_next also the next slot when the ring is empty. */
+struct g *runq_steal(struct runq *q, struct runq *victim, bool take_next);
+
+/* A snapshot: nothing to run. May be stale as soon as it returns. */
+bool runq_is_empty(const struct runq *q);
+uint32_t runq_len(const struct runq *q); /* next included */
+
+#endif
