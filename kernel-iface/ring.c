@@ -131,7 +131,14 @@ exit_queues:
 
 void ring_close(struct ring *r)
 {
+	rtlock_lock(&r->reap_lock);
+	r->closed = true;
+	rtlock_unlock(&r->reap_lock);
 	io_uring_queue_exit(&r->uring);
+}
+
+void ring_forget(struct ring *r)
+{
 	close(r->wake_fd);
 }
 
@@ -340,16 +347,16 @@ static void complete(struct ring *r, const struct io_uring_cqe *cqe,
 	op->done(op, cqe->res, cqe->flags, reaper);
 }
 
-unsigned ring_reap(struct ring *r, unsigned max, void *reaper)
+static unsigned reap_locked(struct ring *r, unsigned max, void *reaper)
 {
 	struct io_uring_cq *cq = &r->uring.cq;
 	unsigned head, tail, n = 0;
 
-	if (!cq_is_ready(r) || !rtlock_try(&r->reap_lock))
-		return 0;
 	head = __atomic_load_n(cq->khead, __ATOMIC_RELAXED); /* under lock */
 	/* Q1 acquire, pairs with the kernel's release of the CQ tail. */
 	tail = __atomic_load_n(cq->ktail, __ATOMIC_ACQUIRE);
+	if (head == tail)
+		return 0;
 	if (sq_kernel_flags(r) & IORING_SQ_CQ_OVERFLOW)
 		r->overflows++;
 	for (; head != tail && n < max; head++, n++)
@@ -357,6 +364,27 @@ unsigned ring_reap(struct ring *r, unsigned max, void *reaper)
 	/* Q2 release, pairs with the kernel's acquire of the CQ head: the
 	 * entries were read before they are given back. */
 	__atomic_store_n(cq->khead, head, __ATOMIC_RELEASE);
+	return n;
+}
+
+unsigned ring_reap(struct ring *r, unsigned max, void *reaper)
+{
+	unsigned n;
+
+	if (!cq_is_ready(r) || !rtlock_try(&r->reap_lock))
+		return 0;
+	n = reap_locked(r, max, reaper);
+	rtlock_unlock(&r->reap_lock);
+	return n;
+}
+
+unsigned ring_reap_foreign(struct ring *r, unsigned max, void *reaper)
+{
+	unsigned n;
+
+	if (!rtlock_try(&r->reap_lock))
+		return 0;
+	n = r->closed ? 0 : reap_locked(r, max, reaper);
 	rtlock_unlock(&r->reap_lock);
 	return n;
 }

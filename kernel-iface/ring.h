@@ -7,7 +7,7 @@
  *   I2  completions may be reaped by anybody who holds `reap_lock`; the kernel never
  *       writes the CQ head, so draining under a lock is safe.
  *   I3  ring_wake may be called by any thread at any time after ring_open returned
- *       and before ring_close.
+ *       and before ring_forget.
  *   I4  op->done runs under reap_lock: it must not submit, reap or block.
  *   I5  an operation's SQE is visible to the kernel only after the owner's next
  *       ring_enter; nothing completes before that.
@@ -43,6 +43,7 @@ struct ring {
 	/* under reap_lock */
 	RG_CACHE_ALIGNED struct rtlock reap_lock;
 	uint64_t late_cqes, overflows;
+	bool closed;
 	_Atomic uint64_t cqes;
 	_Atomic uint64_t ended; /* operations whose terminal CQE was seen */
 	_Atomic uint32_t wake_armed; /* the eventfd's read is in flight */
@@ -58,8 +59,10 @@ struct ring {
  * probe_explain(err) says what it means to a user.
  */
 int ring_open(struct ring *r, unsigned entries);
-void ring_close(
-	struct ring *r); /* nothing may be in flight but the wake read */
+/* ring_close - by the owner; nothing may be in flight but the wake-up's read.
+ * ring_wake may still be called (and does nothing) until ring_forget, by anybody. */
+void ring_close(struct ring *r);
+void ring_forget(struct ring *r);
 
 /*
  * ring_push - queue *sqe for op (its gen is advanced). Owner only. 0, or -EAGAIN
@@ -102,6 +105,10 @@ int ring_wait(struct ring *r, int64_t timeout_ns);
  * passed through. Any thread; 0 at once when another thread is reaping.
  */
 unsigned ring_reap(struct ring *r, unsigned max, void *reaper);
+
+/* ring_reap_foreign - the same for a thread that does not know whether the owner has
+ * closed the ring meanwhile (then 0). */
+unsigned ring_reap_foreign(struct ring *r, unsigned max, void *reaper);
 
 /* ring_wake - make the owner's present or next ring_wait return. Any thread. */
 void ring_wake(struct ring *r);

@@ -19,6 +19,7 @@
 
 static __thread struct m *this_m;
 static __thread struct g this_foreign;
+static __thread uint64_t this_rng; /* of a foreign thread */
 
 OPAQUE struct m *getm(void)
 {
@@ -28,6 +29,11 @@ OPAQUE struct m *getm(void)
 OPAQUE void getm_set(struct m *mp)
 {
 	this_m = mp;
+}
+
+OPAQUE uint64_t *getg_foreign_rng(void)
+{
+	return &this_rng;
 }
 
 OPAQUE static struct g *foreign_g(void)

@@ -9,4 +9,7 @@
 
 void getm_set(struct m *mp);
 
+/* State of sched_rand on a thread without an M; 0 at first. */
+uint64_t *getg_foreign_rng(void);
+
 #endif

@@ -13,12 +13,7 @@
 
 enum { REAP_BATCH = 256 };
 
-static void finish(struct m *mp, struct wait_op *w)
-{
-	ready_list_add(&mp->reaped, w->gp);
-}
-
-/* op->done of every wait_op; under reap_lock. */
+/* op->done of every wait_op; under reap_lock. reaper: a ready_list. */
 static void wait_op_done(struct op *op, int res, uint32_t flags, void *reaper)
 {
 	struct wait_op *w = container_of(op, struct wait_op, op);
@@ -30,7 +25,7 @@ static void wait_op_done(struct op *op, int res, uint32_t flags, void *reaper)
 	old = atomic_fetch_or_explicit(&w->state, WOP_DONE,
 				       memory_order_acq_rel);
 	if (!(old & WOP_QUEUED))
-		finish(reaper, w);
+		ready_list_add(reaper, w->gp);
 }
 
 static void push_unsent(struct m *mp, struct wait_op *w)
@@ -139,7 +134,7 @@ static bool serve_cancel(struct m *mp, struct wait_op *w)
 	old = atomic_fetch_and_explicit(&w->state, ~(uint32_t)WOP_QUEUED,
 					memory_order_acq_rel);
 	if (old & WOP_DONE)
-		finish(mp, w);
+		ready_list_add(&mp->reaped, w->gp);
 	return true;
 }
 
@@ -178,21 +173,39 @@ void netpoll_submit(struct m *mp)
 
 void netpoll_reap(struct m *mp)
 {
-	while (ring_reap(&mp->ring, REAP_BATCH, mp) == REAP_BATCH)
+	while (ring_reap(&mp->ring, REAP_BATCH, &mp->reaped) == REAP_BATCH)
 		;
 }
 
-void netpoll_take_reaped(struct m *mp, struct gqueue *out)
+static void make_runnable(struct ready_list *from, struct gqueue *out)
 {
-	struct g *gp = mp->reaped.head, *next;
+	struct g *gp = from->head, *next;
 
-	mp->reaped.head = mp->reaped.tail = NULL;
+	from->head = from->tail = NULL;
 	for (; gp; gp = next) {
 		next = gp->schedlink;
 		san_release(gp);
 		g_set_state(gp, G_RUNNABLE);
 		gqueue_push(out, gp);
 	}
+}
+
+void netpoll_take_reaped(struct m *mp, struct gqueue *out)
+{
+	make_runnable(&mp->reaped, out);
+}
+
+bool netpoll_rescue(struct m *mp)
+{
+	struct ready_list reaped = {0};
+	struct gqueue out = {0};
+	bool found;
+
+	ring_reap_foreign(&mp->ring, REAP_BATCH, &reaped);
+	make_runnable(&reaped, &out);
+	found = out.len > 0;
+	global_put(&out);
+	return found;
 }
 
 bool netpoll(struct m *mp)

@@ -2,7 +2,8 @@
 /*
  * netpoll - an M and its ring: submit, reap, cancel on request.
  *
- *   I1  all of it is called by the M itself, on g0, but for netpoll_cancel.
+ *   I1  all of it is called by the M itself, on g0, but for netpoll_cancel and
+ *       netpoll_rescue.
  *   I2  completions put their goroutines on mp->reaped; they become runnable when
  *       netpoll_take_reaped hands them to a queue.
  */
@@ -21,6 +22,10 @@ void netpoll_take_reaped(struct m *mp, struct gqueue *out);
 
 /* Submit, reap and make runnable on this M's P: true when something became so. */
 bool netpoll(struct m *mp);
+
+/* netpoll_rescue - reap another M's ring for it: what became runnable goes to the
+ * global queue. Any thread (sysmon). */
+bool netpoll_rescue(struct m *mp);
 
 /* Cancel requests or operations that found the SQ full are waiting. */
 bool netpoll_has_requests(const struct m *mp);

@@ -232,6 +232,23 @@ void sched_yield_g(void)
 	switch_to(mp, gp, next, commit_yield, NULL);
 }
 
+static bool commit_yield_global(struct g *gp, void *arg)
+{
+	(void)arg;
+	g_set_state(gp, G_RUNNABLE);
+	global_put_one(gp);
+	return true;
+}
+
+void sched_yield_global(void)
+{
+	struct m *mp = getm();
+	struct g *gp = mp->curg;
+
+	gp->wait_reason = WAIT_NONE;
+	switch_to(mp, gp, switch_pick(mp), commit_yield_global, NULL);
+}
+
 /* ---- waits with several ends ---- */
 
 struct until {

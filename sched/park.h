@@ -103,7 +103,9 @@ enum wake_state sched_park_until(park_commit *commit, void *arg,
 				 rg_time deadline, bool heed_token,
 				 enum wait_reason reason, const void *wait_arg);
 
-/* The current time slice ends: run others first. */
+/* The current time slice ends: run others first. The second one goes behind what is
+ * in the global queue. On a goroutine only. */
 void sched_yield_g(void);
+void sched_yield_global(void);
 
 #endif

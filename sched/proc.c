@@ -153,6 +153,7 @@ static bool may_spin(struct m *mp)
 	    busy)
 		return false;
 	mp->spinning = true;
+	/* Seq_cst, pairs with W3 and S2 of wake.c. */
 	atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
 	return true;
 }

@@ -14,6 +14,7 @@
 #include "kernel-iface/clock.h"
 #include "kernel-iface/cpus.h"
 #include "sched/cancel.h"
+#include "sched/getg.h"
 #include "sched/park.h"
 #include "sched/sched.h"
 
@@ -79,6 +80,7 @@ int64_t rg_num_goroutine(void)
 	/* Relaxed: a gauge; ended first, so that it is never too small by
 	 * those that come and go meanwhile. */
 	sched_for_each_p(pp) {
+		/* Acquire, pairs with nothing: keeps the loads in this order. */
 		n -= (int64_t)atomic_load_explicit(&pp->ended,
 						   memory_order_acquire);
 	}
@@ -136,9 +138,8 @@ int rg_sleep(rg_duration d)
 /* xorshift64*: quality enough to choose among cases and victims. */
 uint32_t sched_rand(void)
 {
-	static _Thread_local uint64_t foreign_state;
 	struct m *mp = getm();
-	uint64_t *state = mp ? &mp->rng : &foreign_state;
+	uint64_t *state = mp ? &mp->rng : getg_foreign_rng();
 	uint64_t x = *state;
 
 	if (!x)

@@ -133,6 +133,7 @@ static int m_begin(struct m *mp)
 	err = sigsetup_thread_start();
 	if (err) {
 		ring_close(&mp->ring);
+		ring_forget(&mp->ring);
 		return err;
 	}
 	mp->thread = pthread_self();
@@ -218,6 +219,8 @@ static void free_ms_and_ps(void)
 		struct m *mp = sched.all_ms;
 
 		sched.all_ms = mp->next_all;
+		if (mp->tid) /* its ring was opened */
+			ring_forget(&mp->ring);
 		rgk_free(mp);
 	}
 	for (int i = 0; i < SCHED_MAX_PROCS && sched.ps[i]; i++) {
@@ -458,6 +461,7 @@ stop_signals:
 
 static void wake_all(void)
 {
+	/* Fence, pairs with S5 of wake.c: the status before the looks. */
 	atomic_thread_fence(memory_order_seq_cst);
 	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all)
 		ring_wake(&mp->ring);

@@ -180,7 +180,7 @@ bool runq_is_empty(const struct runq *q)
 
 uint32_t runq_len(const struct runq *q)
 {
-	/* Acquire on the first: the others are at least as new. A snapshot. */
+	/* Acquire, pairs with B3 and B1: tail is at least as new as head. */
 	uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
 	uint32_t tail = atomic_load_explicit(&q->tail, memory_order_acquire);
 	struct g *next = atomic_load_explicit(&q->next, memory_order_relaxed);

@@ -10,6 +10,8 @@
  *       keeps up to GFREE_MAX of the default class and exchanges batches of half of
  *       that with the runtime's lists; other classes go to the runtime's directly.
  *   I3  ids are taken in blocks by each P: unique, not ordered over Ps.
+ *   I4  sched_go gives way, as a preempted goroutine would, when its P's queue is
+ *       full: it is never called with a runtime lock held.
  */
 #include "sched/spawn.h"
 
@@ -290,6 +292,22 @@ static int new_g(struct p *pp, const struct sched_go_args *args,
 	return 0;
 }
 
+/*
+ * A goroutine that spawns in a loop lets its children run when the local queue is
+ * full (I4): else a million of them exist at once, each on a fresh stack (spawning
+ * a million one after the other: 0.8-3 us each before, see the commit).
+ */
+static void put_displaced(struct m *mp, struct g *old)
+{
+	if (rg_likely(runq_put(&mp->p->runq, old))) {
+		wake_p();
+		return;
+	}
+	global_put_one(old);
+	if (mp->curg != &mp->g0)
+		sched_yield_global();
+}
+
 int sched_go(const struct sched_go_args *args)
 {
 	struct m *mp = getm();
@@ -310,7 +328,7 @@ int sched_go(const struct sched_go_args *args)
 	}
 	old = runq_set_next(&pp->runq, gp);
 	if (old)
-		sched_ready_tail(old);
+		put_displaced(mp, old);
 	return 0;
 }
 

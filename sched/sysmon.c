@@ -16,8 +16,8 @@
  * and without limit (futex) when nothing ran for QUIET_ROUNDS; an M that takes a P
  * wakes it then. After Go's sysmon; preemption by signal joins here later.
  *   I1  it never allocates and takes no lock that user code can hold.
- *   I2  sched.external is raised while timers fire here, so that "everyone is asleep"
- *       is not concluded from a heap that was just emptied.
+ *   I2  sched.external is raised while timers fire or rings are reaped here, so that
+ *       "everyone is asleep" is not concluded from what was just emptied.
  */
 #include "sched/sysmon.h"
 
@@ -117,6 +117,21 @@ static bool note_tick(struct p *pp, rg_time now)
 	return true;
 }
 
+/* Y4. The owner of pp runs the same goroutine as a round ago. */
+static void rescue_ring(struct p *pp)
+{
+	struct m *mp = pp->m; /* a stale M's ring may be reaped as well */
+
+	if (mp) {
+		/* Seq_cst, pairs with the looks of deadlock.c (I2). */
+		atomic_fetch_add_explicit(&sched.external, 1,
+					  memory_order_seq_cst);
+		netpoll_rescue(mp);
+		atomic_fetch_sub_explicit(&sched.external, 1,
+					  memory_order_seq_cst);
+	}
+}
+
 static bool round_once(void)
 {
 	rg_time now = clock_now();
@@ -125,7 +140,10 @@ static bool round_once(void)
 
 	atomic_store_explicit(&sched.coarse_now, now, memory_order_relaxed);
 	sched_for_each_p(pp) {
-		is_active |= note_tick(pp, now);
+		if (note_tick(pp, now))
+			is_active = true;
+		else
+			rescue_ring(pp);
 		rescue_queue(pp);
 		fire_overdue(pp, now);
 	}
@@ -187,6 +205,7 @@ void sysmon_stop(void)
 {
 	if (!is_started)
 		return;
+	/* Seq_cst, pairs with is_stopping in sleep_long. */
 	atomic_store_explicit(&stopping, 1, memory_order_seq_cst);
 	sysmon_wake_slow();
 	pthread_join(thread, NULL);

@@ -190,6 +190,7 @@ static bool take_idle_p(struct m *mp)
 static void start_spinning(struct m *mp)
 {
 	mp->spinning = true;
+	/* Seq_cst, pairs with W3. */
 	atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
 }
 
@@ -208,6 +209,7 @@ static bool release_p(struct m *mp)
 	rtlock_unlock(&sched.lock);
 	if (mp->spinning) {
 		mp->spinning = false;
+		/* S2, pairs with W3. */
 		atomic_fetch_sub_explicit(&sched.nspinning, 1,
 					  memory_order_seq_cst);
 	}

@@ -92,6 +92,7 @@ static void ring_more_operations_than_entries_all_complete(void **state)
 	for (int i = 0; i < 500; i++)
 		assert_int_equal(c[i].calls, 1);
 	ring_close(&ring);
+	ring_forget(&ring);
 }
 
 static void ring_completion_queue_overflow_loses_nothing(void **state)
@@ -117,6 +118,7 @@ static void ring_completion_queue_overflow_loses_nothing(void **state)
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(c[i].calls, 1);
 	ring_close(&ring);
+	ring_forget(&ring);
 }
 
 static void ring_cancelled_receive_ends_and_buffer_is_free(void **state)
@@ -141,6 +143,7 @@ static void ring_cancelled_receive_ends_and_buffer_is_free(void **state)
 	close(sv[0]);
 	close(sv[1]);
 	ring_close(&ring);
+	ring_forget(&ring);
 }
 
 static void ring_cancel_of_a_finished_operation_is_harmless(void **state)
@@ -158,6 +161,7 @@ static void ring_cancel_of_a_finished_operation_is_harmless(void **state)
 	reap_all();
 	assert_int_equal(c.calls, 1);
 	ring_close(&ring);
+	ring_forget(&ring);
 }
 
 static void ring_late_completion_finds_nobody(void **state)
@@ -175,6 +179,7 @@ static void ring_late_completion_finds_nobody(void **state)
 	assert_int_equal(ring.late_cqes, 1);
 	assert_int_equal(c.calls, 0);
 	ring_close(&ring);
+	ring_forget(&ring);
 }
 
 static void *wake_later(void *arg)
@@ -203,6 +208,7 @@ static void ring_wake_ends_a_wait_from_another_thread(void **state)
 		pthread_join(t, NULL);
 	}
 	ring_close(&ring);
+	ring_forget(&ring);
 }
 
 static void ring_wait_times_out(void **state)
@@ -215,6 +221,7 @@ static void ring_wait_times_out(void **state)
 	took = clock_now() - before;
 	assert_in_range(took, 19 * RG_MILLISECOND, 5 * RG_SECOND);
 	ring_close(&ring);
+	ring_forget(&ring);
 }
 
 static void ring_cancel_all_ends_everything(void **state)
@@ -240,6 +247,7 @@ static void ring_cancel_all_ends_everything(void **state)
 	close(sv[0]);
 	close(sv[1]);
 	ring_close(&ring);
+	ring_forget(&ring);
 }
 
 static void ring_every_step_of_the_ladder_works(void **state)
@@ -267,6 +275,7 @@ static void ring_every_step_of_the_ladder_works(void **state)
 		close(sv[0]);
 		close(sv[1]);
 		ring_close(&ring);
+	ring_forget(&ring);
 	}
 	assert_int_equal(probe_init(), 0);
 }

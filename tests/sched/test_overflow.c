@@ -25,7 +25,7 @@
 
 enum { LITTLE = 16 * 1024 };
 
-static void run_overflow(void (*fn)(void *arg), size_t stack_size)
+static NOINLINE void run_overflow(void (*fn)(void *arg), size_t stack_size)
 {
 	rg_go_options o = {.name = "deep one", .stack_size = stack_size};
 
@@ -94,7 +94,9 @@ static void check_recursion(void)
 	t_expect_abort(overflows, NULL, " frames deep; ");
 	t_expect_abort(overflows, NULL,
 		       "\n\ngoroutine 2 [running]:\nrecurse(...)\n");
-	t_expect_abort(overflows, NULL, " frames elided...\nrecurse(...)\n");
+	if (body != little_stack) /* with a sanitizer fewer than 100 frames */
+		t_expect_abort(overflows, NULL,
+			       " frames elided...\nrecurse(...)\n");
 	t_expect_abort(overflows, NULL, "\nstarts_recursion(...)\n\t");
 	t_expect_abort(overflows, NULL,
 		       "\ncreated by run_overflow in goroutine 1\n\t");
@@ -159,6 +161,7 @@ static NOINLINE void huge_frame(void *arg)
 	char local[512 * 1024];
 
 	(void)arg;
+	__asm__ volatile("" ::"r"(local) : "memory");
 	/* The far end, below every guard. */
 	*(volatile char *)local = 1;
 	STAY();

@@ -452,8 +452,8 @@ static void panic_on_a_fault_reports_and_dies_by_the_signal(void **state)
 	t_expect_signal(faults, NULL, SIGSEGV,
 			"ringgo: panic: SIGSEGV from process ");
 	fault_body = blocking_fault_body;
-	t_expect_signal(faults, NULL, SIGSEGV, "\nnull_deref(...)\n");
-	t_expect_signal(faults, NULL, SIGSEGV, "[no goroutine, thread ");
+	t_expect_signal(faults, (void *)16, SIGSEGV, "\nnull_deref(...)\n");
+	t_expect_signal(faults, (void *)16, SIGSEGV, "[no goroutine, thread ");
 }
 
 static void panic_leaves_faults_to_the_hosts_handler(void **state)
