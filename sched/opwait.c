@@ -60,15 +60,26 @@ static void run(struct wait_op *w)
 	gp->wop = NULL;
 }
 
+/*
+ * The operation was interrupted before it did anything. Besides EINTR the kernel's
+ * own restart codes (512 to 516) come out of io_uring when one of its workers was
+ * interrupted in a call that a system call's exit would have restarted (seen on
+ * 6.18 with a pipe read that was cancelled).
+ */
+static bool is_interrupted(int res)
+{
+	return res == -EINTR || (res <= -512 && res >= -516);
+}
+
 /* What the caller is told; -EINTR: do it again. */
 static int outcome(const struct wait_op *w)
 {
 	/* Relaxed: ordered by D1/D2 and the run queue. */
 	int err = atomic_load_explicit(&w->cancel_err, memory_order_relaxed);
 
-	if ((w->res == -ECANCELED || w->res == -EINTR) && err)
+	if ((w->res == -ECANCELED || is_interrupted(w->res)) && err)
 		return err;
-	return w->res;
+	return is_interrupted(w->res) ? -EINTR : w->res;
 }
 
 static int link_fd(struct fdesc *f, enum fd_dir dir, struct wait_op *w)

@@ -493,12 +493,13 @@ static void teardown(void)
 	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all)
 		if (!mp->is_caller)
 			pthread_join(mp->thread, NULL);
+	/* First, while everything it looks at is there. */
+	if (sched.hooks.reset)
+		sched.hooks.reset();
 	spawn_forget_all();
 	for (int i = 0; i < sched.nprocs; i++)
 		timer_heap_free(&sched.ps[i]->timers);
 	fdesc_reset_all();
-	if (sched.hooks.reset)
-		sched.hooks.reset();
 	free_ms_and_ps();
 	for (unsigned c = 0; c < STACK_CLASSES; c++)
 		stack_arena_free(&sched.stacks[c]);

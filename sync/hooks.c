@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+/*
+ * hooks - what sched calls in sync, which it may not include: registered before
+ * main, so that it is there when the first runtime starts.
+ *
+ * The end of a runtime abandons the goroutines that are left. Those that wait here
+ * are taken out of the queues in which they stand while their stacks are still
+ * there: channels, and the parking lot, live on, and foreign threads or the next
+ * runtime may use them.
+ */
+#include "sched/park.h"
+#include "sched/sched.h"
+#include "sync/chan.h"
+#include "sync/ctx.h"
+#include "sync/parklot.h"
+
+static void retain(rg_ctx *c)
+{
+	rg_ctx_ref(c);
+}
+
+static bool is_in_parklot(unsigned reason)
+{
+	return reason == WAIT_MUTEX || reason == WAIT_WAITGROUP;
+}
+
+static bool forget(struct g *gp, void *arg)
+{
+	(void)arg;
+	if (g_state(gp) != G_WAITING)
+		return true;
+	if (gp->wait_reason == WAIT_CHAN_RECV ||
+	    gp->wait_reason == WAIT_CHAN_SEND)
+		chan_forget(gp);
+	else if (gp->wait_reason == WAIT_SELECT)
+		select_forget(gp);
+	else if (is_in_parklot(gp->wait_reason))
+		parklot_forget(gp);
+	return true;
+}
+
+static void reset(void)
+{
+	sched_each_g(forget, NULL);
+}
+
+__attribute__((constructor)) static void register_hooks(void)
+{
+	static const struct sched_hooks hooks = {
+		.ctx_retain = retain,
+		.ctx_release = rg_ctx_unref,
+		.ctx_token = ctx_token,
+		.reset = reset,
+	};
+
+	sched_set_hooks(&hooks);
+}

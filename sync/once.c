@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+/*
+ * once - run a function the first time only.
+ *
+ * The fast path is one load. Otherwise the mutex makes callers wait until the
+ * first one's function has ended, and a defer of the goroutine stands in for its
+ * return if the function ends the goroutine by rg_exit.
+ *
+ *   I1  done_ is set once, after fn ended, under mutex_.
+ */
+#include <ringgo/sync.h>
+
+#include "kernel-iface/alloc.h"
+#include "kernel-iface/base/check.h"
+#include "kernel-iface/base/sanitize.h"
+#include "sched/g.h"
+
+_Static_assert(sizeof(rg_once) == 16, "part of the ABI");
+
+static void finish(void *arg)
+{
+	rg_once *o = arg;
+
+	san_release(o);
+	/* O1 release, pairs with O2: what fn did. */
+	__atomic_store_n(&o->done_, 1, __ATOMIC_RELEASE);
+	rg_mutex_unlock(&o->mutex_);
+}
+
+/* Take d out of this goroutine's defers: fn may have put others before it. */
+static void undefer(struct g_defer *d)
+{
+	struct g_defer **at = &getg()->defers;
+
+	while (*at && *at != d)
+		at = &(*at)->next;
+	RG_ASSERT(*at == d);
+	*at = d->next;
+	rgk_free(d);
+}
+
+/* As the goroutine that does it; the mutex is locked. */
+static void run(rg_once *o, void (*fn)(void *arg), void *arg)
+{
+	struct g_defer *d;
+	struct g *gp = getg();
+
+	if (!is_goroutine()) {
+		/* Here rg_exit panics: nothing but a return ends fn. */
+		fn(arg);
+		finish(o);
+		return;
+	}
+	d = rgk_alloc(sizeof(*d));
+	if (!d)
+		rg_panic("out of memory: rg_once_do");
+	*d = (struct g_defer){gp->defers, finish, o};
+	gp->defers = d;
+	fn(arg);
+	undefer(d);
+	finish(o);
+}
+
+static RG_NOINLINE void once_slow(rg_once *o, void (*fn)(void *arg), void *arg)
+{
+	rg_mutex_lock(&o->mutex_);
+	/* Relaxed: written under the mutex. */
+	if (__atomic_load_n(&o->done_, __ATOMIC_RELAXED))
+		rg_mutex_unlock(&o->mutex_);
+	else
+		run(o, fn, arg);
+}
+
+void rg_once_do(rg_once *o, void (*fn)(void *arg), void *arg)
+{
+	/* O2 acquire, pairs with O1. */
+	if (rg_unlikely(!__atomic_load_n(&o->done_, __ATOMIC_ACQUIRE)))
+		once_slow(o, fn, arg);
+	san_acquire(o);
+}
