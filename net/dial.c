@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+/*
+ * dial - connect to an address.
+ *
+ *   I1  every descriptor made here becomes the connection or is closed, also when the
+ *       bound context ends in the middle: connect is awaited, then closed.
+ *   I2  the addresses of a name are tried in the order of the resolver. With a deadline
+ *       bound, each gets an equal share of the time left, but 2 s where there are 2 s
+ *       left: one that swallows packets does not use up the others' time.
+ *   I3  what is returned is the first address's error: it is the preferred one.
+ * A connection to itself (the kernel chose the port that we dial as our own, and TCP's
+ * simultaneous open did the rest) and a spurious "address not available" are retried
+ * twice, after Go's net/tcpsock_posix.go.
+ *
+ * Callers: goroutines and foreign threads.
+ */
+#include <ringgo/net.h>
+#include <ringgo/runtime.h>
+
+#include <unistd.h>
+
+#include "kernel-iface/op_net.h"
+#include "net/conn.h"
+#include "net/resolve.h"
+#include "net/tcpopt.h"
+#include "sched/cancel.h"
+#include "sched/g.h"
+#include "sched/opwait.h"
+#include "sync/ctx.h"
+
+#define SHARE_MIN    (2 * RG_SECOND)
+#define SELF_RETRIES 2
+
+/* ---- time --------------------------------------------------------------- */
+
+/* 0, or why the caller's context ended. */
+static int context_error(void)
+{
+	struct g *gp = getg();
+
+	return gp && gp->token ? cancel_token_err(gp->token) : 0;
+}
+
+/* I2: until when the next of n_left addresses may be tried. */
+static rg_time share_of(rg_time deadline, rg_time now, unsigned n_left)
+{
+	rg_duration left, share;
+
+	if (deadline == RG_FOREVER || n_left <= 1 || deadline <= now)
+		return deadline;
+	left = deadline - now;
+	share = left / n_left;
+	if (share < SHARE_MIN)
+		share = left < SHARE_MIN ? left : SHARE_MIN;
+	return now + share;
+}
+
+/* ---- one address -------------------------------------------------------- */
+
+/* A connected socket of its own, or a negative errno. */
+static int connect_socket(const struct sockaddr *sa, socklen_t len,
+			  rg_time deadline)
+{
+	int fd = tcpopt_socket(sa->sa_family);
+	struct op_sqe s;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	op_connect(&s, fd, sa, len);
+	err = opwait_fd_until(fd, FD_WRITE, &s, deadline);
+	if (err >= 0)
+		return fd;
+	close(fd); /* I1: nothing is in flight any more */
+	return err;
+}
+
+static bool is_to_itself(int fd, union addr_ip *peer)
+{
+	union addr_ip self;
+	socklen_t self_len = sizeof(self), peer_len = sizeof(*peer);
+
+	return getsockname(fd, &self.sa, &self_len) == 0 &&
+	       getpeername(fd, &peer->sa, &peer_len) == 0 &&
+	       addr_is_same(&self, peer);
+}
+
+/* Close without TIME_WAIT: the port is that of a service which may want to start. */
+static void close_hard(int fd)
+{
+	const struct linger hard = {.l_onoff = 1, .l_linger = 0};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	close(fd);
+}
+
+static int dial_ip(const union addr_ip *a, rg_time deadline, struct rg_conn *c)
+{
+	for (int tries = 0;; tries++) {
+		union addr_ip peer = *a;
+		int fd = connect_socket(&a->sa, addr_ip_len(a), deadline);
+
+		if (fd == -EADDRNOTAVAIL && tries < SELF_RETRIES)
+			continue;
+		if (fd < 0)
+			return fd;
+		if (!is_to_itself(fd, &peer)) {
+			conn_adopt(c, fd, &peer, addr_ip_len(&peer));
+			return 0;
+		}
+		close_hard(fd);
+		if (tries == SELF_RETRIES)
+			return -ECONNREFUSED;
+	}
+}
+
+/* ---- all of them -------------------------------------------------------- */
+
+static int dial_tcp(enum addr_network network, const char *address,
+		    struct rg_conn *c)
+{
+	rg_time deadline = ctx_deadline(rg_ctx_current());
+	struct addr_parts parts;
+	struct resolved r;
+	int first = 0;
+	int err = addr_split(address, &parts);
+
+	if (!err)
+		err = resolve(network, &parts, false, &r);
+	if (err)
+		return err;
+	for (unsigned i = 0; i < r.n; i++) {
+		err = dial_ip(&r.addr[i], share_of(deadline, rg_now(), r.n - i),
+			      c);
+		if (!err)
+			return 0;
+		if (context_error())
+			return context_error();
+		if (!first)
+			first = err; /* I3 */
+	}
+	return first;
+}
+
+static int dial_unix(const char *address, struct rg_conn *c)
+{
+	struct sockaddr_un un;
+	socklen_t len;
+	int fd = addr_unix(address, &un, &len);
+
+	if (fd)
+		return fd;
+	if (len <= offsetof(struct sockaddr_un, sun_path))
+		return -EINVAL; /* "@": only a listener lets a name be chosen */
+	fd = connect_socket((const struct sockaddr *)&un, len, RG_FOREVER);
+	if (fd < 0)
+		return fd;
+	conn_adopt(c, fd, NULL, 0);
+	return 0;
+}
+
+int rg_dial(const char *network, const char *address, rg_conn **out)
+{
+	int net = addr_network_of(network);
+	struct rg_conn *c;
+	int err;
+
+	if (net < 0 || !address || !out)
+		return -EINVAL;
+	c = conn_alloc();
+	if (!c)
+		return -ENOMEM;
+	err = net == ADDR_UNIX ? dial_unix(address, c)
+			       : dial_tcp((enum addr_network)net, address, c);
+	if (err) {
+		conn_discard(c);
+		return err;
+	}
+	*out = c;
+	return 0;
+}

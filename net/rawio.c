@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+/*
+ * rawio - POSIX calls on any descriptor that park: rg_read ... rg_poll.
+ *
+ *   I1  one call is one operation, except that -EAGAIN (a file with O_NONBLOCK for which
+ *       the ring does not wait by itself: terminals and some character devices) becomes
+ *       a poll and another try.
+ *   I2  a negative offset never reaches the ring, where it would mean the file's
+ *       position; neither does an offset for a stream, which POSIX refuses (ESPIPE) and
+ *       the ring ignores.
+ *   I3  a call that moves no byte does not park.
+ *   I4  opening a FIFO waits for the other side. The ring first tries every open as if
+ *       O_NONBLOCK were given (when the path is in the cache), which gives a reader at
+ *       once and a writer -ENXIO; seen with Linux 6.18. Then a worker thread of the
+ *       kernel opens it once more. Not so for devices that wait in open (a serial
+ *       line for its carrier): these should be opened with O_NONBLOCK anyway.
+ * The direction given to the wait decides whose deadline counts: reads and polls for
+ * input FD_READ, everything else FD_WRITE.
+ *
+ * Callers: goroutines and foreign threads.
+ */
+#include <ringgo/io.h>
+#include <ringgo/runtime.h>
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "kernel-iface/base/check.h"
+#include "kernel-iface/op_file.h"
+#include "kernel-iface/op_wait.h"
+#include "sched/cancel.h"
+#include "sched/fdesc.h"
+#include "sched/g.h"
+#include "sched/opwait.h"
+
+/* I1 */
+static int run(int fd, enum fd_dir dir, const struct op_sqe *s)
+{
+	for (;;) {
+		int ret = opwait_fd(fd, dir, s);
+		struct op_sqe poll_sqe;
+
+		if (ret != -EAGAIN)
+			return ret;
+		op_poll(&poll_sqe, fd, dir == FD_READ ? POLLIN : POLLOUT);
+		ret = opwait_fd(fd, dir, &poll_sqe);
+		if (ret < 0)
+			return ret;
+	}
+}
+
+/* I3 */
+static int empty_call(int fd)
+{
+	return fd < 0 ? -EBADF : 0;
+}
+
+ssize_t rg_read(int fd, void *buf, size_t n)
+{
+	struct op_sqe s;
+
+	if (n == 0)
+		return empty_call(fd);
+	op_read(&s, fd, buf, n, OP_OFF_CURRENT);
+	return run(fd, FD_READ, &s);
+}
+
+ssize_t rg_write(int fd, const void *buf, size_t n)
+{
+	struct op_sqe s;
+
+	if (n == 0)
+		return empty_call(fd);
+	op_write(&s, fd, buf, n, OP_OFF_CURRENT);
+	return run(fd, FD_WRITE, &s);
+}
+
+/* 0: no byte is to be moved; else > 0 or a negative errno. */
+static int check_vector(const struct iovec *v, int n)
+{
+	size_t total = 0;
+
+	if (n < 0 || n > IOV_MAX)
+		return -EINVAL;
+	for (int i = 0; i < n; i++) {
+		if (v[i].iov_len > (size_t)SSIZE_MAX - total)
+			return -EINVAL;
+		total += v[i].iov_len;
+	}
+	return total > 0;
+}
+
+ssize_t rg_readv(int fd, const struct iovec *v, int n)
+{
+	int ret = check_vector(v, n);
+	struct op_sqe s;
+
+	if (ret <= 0)
+		return ret ? ret : empty_call(fd);
+	op_readv(&s, fd, v, (unsigned)n, OP_OFF_CURRENT);
+	return run(fd, FD_READ, &s);
+}
+
+ssize_t rg_writev(int fd, const struct iovec *v, int n)
+{
+	int ret = check_vector(v, n);
+	struct op_sqe s;
+
+	if (ret <= 0)
+		return ret ? ret : empty_call(fd);
+	op_writev(&s, fd, v, (unsigned)n, OP_OFF_CURRENT);
+	return run(fd, FD_WRITE, &s);
+}
+
+/* I2 */
+static int check_offset(int fd, off_t off)
+{
+	if (off < 0)
+		return -EINVAL;
+	return lseek(fd, 0, SEEK_CUR) >= 0 ? 0 : -errno;
+}
+
+ssize_t rg_pread(int fd, void *buf, size_t n, off_t off)
+{
+	int err = check_offset(fd, off);
+	struct op_sqe s;
+
+	if (err || n == 0)
+		return err;
+	op_read(&s, fd, buf, n, (uint64_t)off);
+	return run(fd, FD_READ, &s);
+}
+
+ssize_t rg_pwrite(int fd, const void *buf, size_t n, off_t off)
+{
+	int err = check_offset(fd, off);
+	struct op_sqe s;
+
+	if (err || n == 0)
+		return err;
+	op_write(&s, fd, buf, n, (uint64_t)off);
+	return run(fd, FD_WRITE, &s);
+}
+
+ssize_t rg_read_full(int fd, void *buf, size_t n)
+{
+	char *p = buf;
+	size_t done = 0;
+
+	if (n > SSIZE_MAX)
+		return -EINVAL;
+	if (n == 0)
+		return empty_call(fd);
+	while (done < n) {
+		ssize_t ret = rg_read(fd, p + done, n - done);
+
+		if (ret < 0)
+			return ret;
+		if (ret == 0)
+			break;
+		done += (size_t)ret;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t rg_write_full(int fd, const void *buf, size_t n)
+{
+	const char *p = buf;
+	size_t done = 0;
+
+	if (n > SSIZE_MAX)
+		return -EINVAL;
+	if (n == 0)
+		return empty_call(fd);
+	while (done < n) {
+		ssize_t ret = rg_write(fd, p + done, n - done);
+
+		if (ret < 0)
+			return ret;
+		if (ret == 0)
+			return -EIO; /* takes nothing and says no reason */
+		done += (size_t)ret;
+	}
+	return (ssize_t)done;
+}
+
+/* On a worker thread of the kernel, which waits as open(2) does. */
+static int open_waiting(struct op_sqe *s)
+{
+	s->sqe.flags |= IOSQE_ASYNC;
+	return opwait(s, 0);
+}
+
+/*
+ * fd is what the ring gave for a FIFO opened for reading: without waiting for a writer
+ * (I4). It keeps what a writer may send meanwhile, and is the one that is returned.
+ */
+RG_COLD static int wait_for_writer(int fd, struct op_sqe *s)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int second;
+
+	if (poll(&p, 1, 0) == 1)
+		return fd; /* one has come, or been here */
+	second = open_waiting(s);
+	if (second < 0) {
+		fdesc_close(fd);
+		return second;
+	}
+	fdesc_close(second);
+	return fd;
+}
+
+/* I4. The kernel's first attempt never waits, unless one of these says that it always
+ * leaves the work to its worker threads; others never wait. */
+static bool may_have_to_wait(int flags)
+{
+	return !(flags &
+		 (O_NONBLOCK | O_CREAT | O_TRUNC | O_DIRECTORY | O_PATH)) &&
+	       (flags & O_ACCMODE) != O_RDWR;
+}
+
+static int open_file(struct op_sqe *s, int flags)
+{
+	struct stat st;
+	int ret = opwait(s, 0);
+
+	if (!may_have_to_wait(flags))
+		return ret;
+	if (ret == -ENXIO && (flags & O_ACCMODE) == O_WRONLY)
+		return open_waiting(s);
+	if (ret >= 0 && (flags & O_ACCMODE) == O_RDONLY &&
+	    fstat(ret, &st) == 0 && S_ISFIFO(st.st_mode))
+		return wait_for_writer(ret, s);
+	return ret;
+}
+
+int rg_openat(int dirfd, const char *path, int flags, ...)
+{
+	struct op_sqe s;
+	mode_t mode = 0;
+
+	if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE) {
+		va_list ap;
+
+		va_start(ap, flags);
+		mode = va_arg(ap, mode_t);
+		va_end(ap);
+	}
+	op_openat(&s, dirfd, path, flags, mode);
+	return open_file(&s, flags);
+}
+
+int rg_close(int fd)
+{
+	return fd < 0 ? -EBADF : fdesc_close(fd);
+}
+
+static int sync_file(int fd, bool data_only)
+{
+	struct op_sqe s;
+
+	op_fsync(&s, fd, data_only);
+	return opwait_fd(fd, FD_WRITE, &s);
+}
+
+int rg_fsync(int fd)
+{
+	return sync_file(fd, false);
+}
+
+int rg_fdatasync(int fd)
+{
+	return sync_file(fd, true);
+}
+
+/* Whether fd is ready at this moment: no need to park for that. */
+static int poll_now(int fd, short events)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	struct g *gp = getg();
+	int err = gp && gp->token ? cancel_token_err(gp->token) : 0;
+	int ret;
+
+	if (err)
+		return err;
+	ret = poll(&p, 1, 0);
+	if (ret < 0)
+		return -errno;
+	if (p.revents & POLLNVAL)
+		return -EBADF;
+	return ret ? p.revents : -ETIMEDOUT;
+}
+
+int rg_poll(int fd, short events, rg_duration timeout)
+{
+	enum fd_dir dir =
+		(events & (POLLIN | POLLOUT)) == POLLOUT ? FD_WRITE : FD_READ;
+	struct op_sqe s;
+
+	if (fd < 0)
+		return -EBADF;
+	if (timeout == 0)
+		return poll_now(fd, events);
+	op_poll(&s, fd, (unsigned short)events);
+	if (timeout < 0 || timeout == RG_FOREVER)
+		return opwait_fd(fd, dir, &s);
+	return opwait_fd_until(fd, dir, &s, timer_after(timeout));
+}
