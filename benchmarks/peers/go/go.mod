@@ -1,0 +1,3 @@
+module ringgo.bench/peers
+
+go 1.19
