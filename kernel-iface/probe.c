@@ -128,15 +128,22 @@ static void switch_off(const char *name, size_t len)
 	warn("unknown feature", name, len);
 }
 
-/* "off:name,name": also "off:all" for the oldest kernel that is supported. */
+/* "off:name,name": also "off:all" for the oldest kernel that is supported. "on:defer"
+ * is the one feature that is there and not used by default (ring.c says why). */
 static void apply_environment(void)
 {
 	const char *s = getenv("RINGGO_URING");
+	bool has_defer = table[PROBE_DEFER_TASKRUN];
 
+	table[PROBE_DEFER_TASKRUN] = false;
 	if (!s || !*s)
 		return;
+	if (!strcmp(s, "on:defer")) {
+		table[PROBE_DEFER_TASKRUN] = has_defer;
+		return;
+	}
 	if (strncmp(s, "off:", 4)) {
-		warn("expected off:NAME,...", s, strlen(s));
+		warn("expected off:NAME,... or on:defer, got", s, strlen(s));
 		return;
 	}
 	for (s += 4; *s;) {

@@ -4,7 +4,7 @@
  *
  *   I1  probe_init runs before any other thread uses the table; it is constant
  *       afterwards.
- *   I2  RINGGO_URING=off:NAME,... switches features off, so that every fall-back can
+ *   I2  RINGGO_URING=on:defer takes DEFER_TASKRUN; RINGGO_URING=off:NAME,... switches features off, so that every fall-back can
  *       be tested on a new kernel; an unknown name is warned about, not ignored.
  */
 #ifndef RGK_PROBE_H

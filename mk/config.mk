@@ -75,8 +75,9 @@ SAN_FLAGS := $(if $(SAN),$(SAN_$(SAN)))
 # A switch of goroutines is a race in ThreadSanitizer's eyes: the layers that
 # know of it are not instrumented, they announce their hand-overs
 # (kernel-iface/base/sanitize.h). net is to them what a user's code is.
-RUNTIME_SAN_FLAGS := $(if $(filter thread,$(SAN)),-DRG_TSAN=1,$(SAN_FLAGS))
-NET_SAN_FLAGS := $(SAN_FLAGS) $(if $(filter thread,$(SAN)),-DRG_TSAN=1)
+RUNTIME_SAN_FLAGS := $(if $(filter-out thread,$(SAN)),$(SAN_FLAGS))
+NET_SAN_FLAGS := $(SAN_FLAGS)
+SAN_DEFINES := $(if $(filter thread,$(SAN)),-DRG_TSAN=1)
 
 # ---- warnings
 WARNINGS := -Wall -Wextra -Wshadow -Wundef -Wvla -Wcast-qual -Wpointer-arith \
@@ -112,7 +113,7 @@ endif
 # its own, so that a program counter can be told to lie in the runtime.
 SECTION_FLAGS :=
 
-COMMON_CPPFLAGS := -D_GNU_SOURCE -I. -Iinclude $(ALLOC_DEFINES)
+COMMON_CPPFLAGS := -D_GNU_SOURCE -I. -Iinclude $(ALLOC_DEFINES) $(SAN_DEFINES)
 COMMON_CFLAGS := -std=gnu11 -pthread -fno-common -fno-omit-frame-pointer \
 	$(STACK_CLASH) $(WARNINGS)
 LIB_CFLAGS := $(COMMON_CFLAGS) $(FRAME_LIMIT) -fPIC -fvisibility=hidden \

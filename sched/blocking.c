@@ -188,12 +188,8 @@ static void run_request(struct helper *h, struct request *r)
 		r->err = err;
 	}
 	rtlock_unlock(&pool.lock);
-	if (is_abandoned)
-		return;
-	sched_ready(r->gp);
-	/* Relaxed: after the goroutine is runnable, see deadlock.c. */
-	atomic_fetch_sub_explicit(&sched.blocking_busy, 1,
-				  memory_order_relaxed);
+	if (!is_abandoned)
+		sched_ready(r->gp);
 }
 
 /* The lock is held. What to do next; NULL: end. May release the lock and sleep. */
@@ -346,6 +342,11 @@ void *rg_blocking(void *(*fn)(void *), void *arg)
 	atomic_fetch_add_explicit(&sched.blocking_busy, 1,
 				  memory_order_relaxed);
 	sched_park(commit_call, &r, WAIT_BLOCKING, arg);
+	/* Here, not in the helper: before sched_ready there would be a moment
+	 * in which nobody seems to wake us; after it, one in which the last M
+	 * goes to sleep and believes that somebody will be woken. */
+	atomic_fetch_sub_explicit(&sched.blocking_busy, 1,
+				  memory_order_relaxed);
 	errno = r.err;
 	return r.result;
 }

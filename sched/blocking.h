@@ -9,7 +9,7 @@
  *       helper is being born; helpers take from the queue in order.
  *   I3  helpers have all signals but those of faults blocked; they run no
  *       goroutine.
- *   I4  sched.blocking_busy counts the calls that will still ready a goroutine.
+ *   I4  sched.blocking_busy counts the goroutines that helpers will ready.
  *   I5  requests live on the stack of the parked goroutine: this file allocates
  *       nothing.
  */

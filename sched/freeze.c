@@ -279,9 +279,7 @@ static void answer(struct thread *t, const void *context)
 	uint32_t asked =
 		atomic_load_explicit(&t->request, memory_order_acquire);
 
-	/* Relaxed: our own. Equal: this handler interrupted itself. */
-	if (is_thawed(asked) ||
-	    atomic_load_explicit(&t->answer, memory_order_relaxed) == asked)
+	if (is_thawed(asked))
 		return;
 	t->seen.m = getm();
 	t->seen.gp = freeze_g_of_signal(context);
@@ -307,8 +305,10 @@ static void on_sigurg(int sig, siginfo_t *info, void *context)
 
 int freeze_start(void)
 {
-	struct sigaction sa = {.sa_flags = SA_SIGINFO | SA_ONSTACK |
-					   SA_RESTART | SA_NODEFER};
+	/* Not SA_NODEFER: the next freeze begins while a thread still leaves
+	 * the last one, and frames pile up on the signal stack (seen). */
+	struct sigaction sa = {.sa_flags =
+				       SA_SIGINFO | SA_ONSTACK | SA_RESTART};
 
 	sigframe_prime();
 	sa.sa_sigaction = on_sigurg;

@@ -161,11 +161,16 @@ bool netpoll_has_requests(const struct m *mp)
 	       atomic_load_explicit(&mp->cancel_queue, memory_order_relaxed);
 }
 
-void netpoll_submit(struct m *mp)
+void netpoll_serve(struct m *mp)
 {
 	if (rg_unlikely(mp->unsent_head != NULL))
 		send_unsent(mp);
 	serve_cancels(mp);
+}
+
+static void submit(struct m *mp)
+{
+	netpoll_serve(mp);
 	if (ring_pending(&mp->ring) || ring_has_work(&mp->ring))
 		/* An error means: reap first. The next round tries again. */
 		ring_enter(&mp->ring);
@@ -208,12 +213,13 @@ bool netpoll_rescue(struct m *mp)
 	return found;
 }
 
-bool netpoll(struct m *mp)
+bool netpoll(struct m *mp, bool may_enter)
 {
 	struct gqueue ready = {0};
 	struct g *gp;
 
-	netpoll_submit(mp);
+	if (may_enter)
+		submit(mp);
 	netpoll_reap(mp);
 	if (!mp->reaped.head)
 		return false;

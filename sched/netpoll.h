@@ -13,15 +13,20 @@
 #include "sched/sched.h"
 #include "sched/waitop.h"
 
-/* Give the kernel what is queued, serve cancel requests. Does not wait. */
-void netpoll_submit(struct m *mp);
+/* Queue what was asked of this M: cancellations, operations that found the SQ full.
+ * May end waits (mp->reaped). */
+void netpoll_serve(struct m *mp);
 void netpoll_reap(struct m *mp); /* completions onto mp->reaped */
 
 /* netpoll_take_reaped - mp->reaped, marked runnable, appended to *out. */
 void netpoll_take_reaped(struct m *mp, struct gqueue *out);
 
-/* Submit, reap and make runnable on this M's P: true when something became so. */
-bool netpoll(struct m *mp);
+/*
+ * Reap and make runnable on this M's P: true when something became so. may_enter:
+ * submit before that, with a system call where something is queued; without it only
+ * what is already in the CQ is taken (an M about to sleep submits and waits in one).
+ */
+bool netpoll(struct m *mp, bool may_enter);
 
 /* netpoll_rescue - reap another M's ring for it: what became runnable goes to the
  * global queue. Any thread (sysmon). */

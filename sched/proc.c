@@ -7,10 +7,11 @@
  *       full local queue starves anybody;
  *   F2  the local queue;
  *   F3  a share of the global queue;
- *   F4  the ring: submit what was batched, reap; timers of this P;
+ *   F4  what is in the completion queue; timers of this P;
  *   F5  the queues and timers of other Ps, in random order (at most one M spins per
  *       idle P it may serve: half of the busy ones);
- *   F6  wake.c: sleep.
+ *   F6  wake.c: sleep; submitting what was batched and waiting are one system call,
+ *       which returns at once when something completes at submission.
  * After findRunnable in Go's proc.go; what differs: each M polls its own ring.
  */
 #include "sched/proc.h"
@@ -91,7 +92,7 @@ static struct g *housekeeping(struct m *mp)
 {
 	rg_time now = 0;
 
-	netpoll(mp);
+	netpoll(mp, true);
 	run_timers(mp->p, &now);
 	if (!now)
 		atomic_store_explicit(&sched.coarse_now, clock_now(),
@@ -174,13 +175,13 @@ static struct g *find_runnable(struct m *mp)
 				0))
 			gp = housekeeping(mp);
 		else if (ring_pending(&mp->ring) >= SUBMIT_BATCH)
-			netpoll(mp);
+			netpoll(mp, true);
 		if (gp || (gp = runq_get(&pp->runq)))
 			return gp;
 		gp = global_get(pp, RUNQ_SIZE / 2);
 		if (gp)
 			return gp;
-		netpoll(mp);
+		netpoll(mp, false);
 		run_timers(pp, &now);
 		gp = runq_get(&pp->runq);
 		if (gp)
@@ -189,7 +190,7 @@ static struct g *find_runnable(struct m *mp)
 			return gp;
 		if (!wake_idle(mp))
 			return NULL;
-		netpoll(mp); /* what woke us may be in mp->reaped */
+		netpoll(mp, false); /* what woke us is in mp->reaped */
 	}
 }
 

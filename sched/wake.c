@@ -313,7 +313,7 @@ bool wake_first_p(struct m *mp)
 	do {
 		if (is_stopping())
 			return false;
-		netpoll_submit(mp);
+		netpoll_serve(mp);
 		sleep_idle(mp);
 	} while (!resume(mp));
 	return true;

@@ -113,8 +113,9 @@ int afterfunc_prepare(void)
 	if (starter && !is_alive(starter)) {
 		starter = NULL;
 		waiting = NULL;
-		while (list_pop_front(&due))
-			continue;
+		list_for_each_safe(it, after, &due) {
+			list_del(it);
+		}
 	}
 	has_starter = starter != NULL;
 	rtlock_unlock(&lock);

@@ -173,6 +173,7 @@ void parklot_forget(struct g *gp)
 
 	rtlock_lock(&b->lock);
 	at = find(b, w->addr);
+	RG_ASSERT(*at);
 	if (*at == w) {
 		pop(at);
 	} else {

@@ -279,7 +279,7 @@ static int join_path(const struct httpurl *base, const char *ref, char *out,
 	rgk_free(tmp);
 	if (len < 0 || (size_t)len + strlen(ref + ref_path) >= cap)
 		return -EINVAL;
-	strcpy(out + len, ref + ref_path);
+	stpcpy(out + len, ref + ref_path);
 	return 0;
 }
 
@@ -298,7 +298,7 @@ static char *resolve_reference(const struct httpurl *base, const char *ref)
 		return NULL;
 	p = stpcpy(url, "http:");
 	if (!strncmp(ref, "//", 2)) {
-		strcpy(p, ref);
+		stpcpy(p, ref);
 		return url;
 	}
 	p = stpcpy(p, "//");
@@ -307,7 +307,7 @@ static char *resolve_reference(const struct httpurl *base, const char *ref)
 		if (*ref == '?')
 			target = path_len(base->target, target);
 		p = mempcpy(p, base->target, target);
-		strcpy(p, *ref == '?' ? ref : "");
+		stpcpy(p, *ref == '?' ? ref : "");
 		return url;
 	}
 	if (join_path(base, ref, p, cap - (size_t)(p - url)) < 0) {

@@ -207,8 +207,8 @@ static int next_head(struct httpconn *hc, struct httpblock *b)
 /* ---- answering -------------------------------------------------------------- */
 
 /* Run the handler. Earlier answers wait for it only if it is known to be quick, and
- * it is timed only where that will be asked. */
-static void call_handler(struct httpconn *hc, struct httpblock *b)
+ * it is timed only where that will be asked. False: they could not be sent. */
+static bool call_handler(struct httpconn *hc, struct httpblock *b)
 {
 	struct httpquick *quick = &hc->server->quick;
 	void *arg;
@@ -219,13 +219,15 @@ static void call_handler(struct httpconn *hc, struct httpblock *b)
 
 	if (rg_likely(!is_pipelined)) {
 		fn(&b->writer, &b->request, arg);
-		return;
+		return true;
 	}
-	if (b->out.len && !httpquick_is_trusted(quick, fn))
-		httpout_flush(&b->out);
+	if (b->out.len && !httpquick_is_trusted(quick, fn) &&
+	    httpout_flush(&b->out) < 0)
+		return false;
 	start = rg_now();
 	fn(&b->writer, &b->request, arg);
 	httpquick_note(quick, fn, rg_now() - start);
+	return true;
 }
 
 /* What the handler bound to the goroutine and forgot must not end our reads. */
@@ -268,7 +270,8 @@ static bool answer(struct httpconn *hc, struct httpblock *b)
 		httpfinish_refuse(hc, b, 413, NULL);
 		return false;
 	}
-	call_handler(hc, b);
+	if (!call_handler(hc, b))
+		return false;
 	unbind(hc);
 	return httpfinish(hc, b);
 }

@@ -118,7 +118,7 @@ static void add_line(rg_http_writer *w, const char *name, size_t name_len,
 	for (size_t i = 0; i < len; i++) {
 		bool ok = httpchar_is((uint8_t)value[i], HTTPCHAR_VALUE);
 
-		*p++ = ok ? value[i] : ' '; /* I4 of httpwriter.h */
+		*p++ = (char)(ok ? value[i] : ' '); /* I4 of httpwriter.h */
 	}
 	*p++ = '\r';
 	*p++ = '\n';

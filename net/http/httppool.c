@@ -123,7 +123,7 @@ static void make_room_locked(struct httppool *p, const char *key,
 			n++;
 		}
 	}
-	if (n >= p->max_per_host)
+	if (oldest && n >= p->max_per_host)
 		unlink_locked(p, oldest, dead);
 	while (p->nidle >= p->max_idle && p->nidle > 0)
 		unlink_locked(p,

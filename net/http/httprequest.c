@@ -236,8 +236,9 @@ static void watch_client(void *arg)
 
 	rg_ctx_unref(rg_ctx_bind(w.ctx)); /* the inherited one */
 	res = rg_poll(rg_conn_fd(w.conn), POLLRDHUP, -1);
-	if (res > 0)
-		rg_ctx_cancel(w.ctx, -EPIPE);
+	/* -ECANCELED, -EBADF: the request is over, or the server cut it off. */
+	if (res > 0 || res == -ECANCELED || res == -EBADF)
+		rg_ctx_cancel(w.ctx, res > 0 ? -EPIPE : -ECANCELED);
 	rg_ctx_unref(w.ctx);
 	rg_conn_unref(w.conn);
 }

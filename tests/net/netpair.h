@@ -10,8 +10,17 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+static inline rg_listener *listen_at(const char *network, const char *address)
+{
+	rg_listener *l = NULL;
+
+	T_CHECK_INT_EQ(rg_listen(network, address, &l), 0);
+	return l;
+}
 
 struct pair {
 	rg_conn *a, *b; /* dialled, accepted */
@@ -20,9 +29,8 @@ struct pair {
 static inline struct pair pair_make(const char *network, const char *address)
 {
 	struct pair p;
-	rg_listener *l = NULL;
+	rg_listener *l = listen_at(network, address);
 
-	T_CHECK_INT_EQ(rg_listen(network, address, &l), 0);
 	/* The backlog holds the connection until it is accepted. */
 	T_CHECK_INT_EQ(rg_dial(network, rg_listener_addr(l), &p.a), 0);
 	T_CHECK_INT_EQ(rg_listener_accept(l, &p.b), 0);
@@ -33,6 +41,21 @@ static inline struct pair pair_make(const char *network, const char *address)
 static inline struct pair pair_tcp(void)
 {
 	return pair_make("tcp", "127.0.0.1:0");
+}
+
+/* 0 when somebody answers at host:port, or the negative errno. */
+static inline int dial_port(const char *network, const char *host,
+			    uint16_t port)
+{
+	char address[64];
+	rg_conn *c;
+	int err;
+
+	snprintf(address, sizeof(address), "%s:%u", host, (unsigned)port);
+	err = rg_dial(network, address, &c);
+	if (!err)
+		T_CHECK_INT_EQ(rg_conn_close(c), 0);
+	return err;
 }
 
 static inline void pair_close(struct pair *p)
@@ -131,6 +154,16 @@ static inline void call_is_parked(struct call *call)
 	(void)rg_sleep(5 * RG_MILLISECOND);
 	T_CHECK(!call->ended);
 }
+
+/* A body that is one test of the program, run by run_and_count below. */
+#define TEST(name)                                                             \
+	static void name##_body(void *arg);                                    \
+	static void name(void **state)                                         \
+	{                                                                      \
+		(void)state;                                                   \
+		run_and_count(name##_body, NULL);                              \
+	}                                                                      \
+	static void name##_body(void *arg __attribute__((unused)))
 
 /* Run body as the main goroutine on as many Ps as there are CPUs and on one; neither
  * leaves a descriptor behind. */

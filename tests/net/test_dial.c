@@ -18,15 +18,6 @@
 
 #include "kernel-iface/alloc.h"
 
-#define TEST(name)                                                             \
-	static void name##_body(void *arg);                                    \
-	static void name(void **state)                                         \
-	{                                                                      \
-		(void)state;                                                   \
-		run_and_count(name##_body, NULL);                              \
-	}                                                                      \
-	static void name##_body(void *arg __attribute__((unused)))
-
 /* ---- what is replaced --------------------------------------------------- */
 
 #ifndef IP_LOCAL_PORT_RANGE
@@ -144,14 +135,6 @@ void __wrap_freeaddrinfo(struct addrinfo *list)
 }
 
 /* ---- helpers ------------------------------------------------------------ */
-
-static rg_listener *listen_at(const char *network, const char *address)
-{
-	rg_listener *l = NULL;
-
-	T_CHECK_INT_EQ(rg_listen(network, address, &l), 0);
-	return l;
-}
 
 static int dial_to(const char *network, const char *host, uint16_t port,
 		   rg_conn **c)

@@ -455,7 +455,7 @@ static void cut_script(struct fixture *f)
 	int fd = t_tcp_connect(f->port), event;
 	int64_t start;
 
-	t_send_str(fd, REQUEST("GET /slow?ms=1500&tell=1"));
+	t_send_str(fd, REQUEST("GET /context"));
 	rg_recv(f->events, &event);
 	limit = rg_ctx_with_timeout(rg_ctx_background(), 100 * RG_MILLISECOND);
 	T_CHECK(limit != NULL);
@@ -464,6 +464,8 @@ static void cut_script(struct fixture *f)
 	T_CHECK_INT_LT(ms_since(start), 1000);
 	rg_ctx_unref(limit);
 	expect_end(fd);
+	rg_recv(f->events, &event);
+	T_CHECK_INT_EQ(event, -ECANCELED);
 	t_close(fd);
 }
 

@@ -19,15 +19,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define TEST(name)                                                             \
-	static void name##_body(void *arg);                                    \
-	static void name(void **state)                                         \
-	{                                                                      \
-		(void)state;                                                   \
-		run_and_count(name##_body, NULL);                              \
-	}                                                                      \
-	static void name##_body(void *arg __attribute__((unused)))
-
 static char folder[] = "/tmp/rg-io-XXXXXX";
 static int folder_fd;
 

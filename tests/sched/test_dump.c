@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * dump - rg_dump in both forms, and what stands behind it: freeze.c (I1, I3, I5),
- * gsnap.c (I1, I2), dumptext.c, dumpgroup.c, dump.c (I1, I2).
+ * dump - rg_dump in both forms, SIGQUIT, and what stands behind them: gsnap.c (I1,
+ * I2), dumptext.c, dumpgroup.c, dump.c (I1, I2), freeze.c (I1, I2, I4).
  *
  * The text is read by a checker that follows the states of maruel/panicparse, the
  * strictest of the tools that read Go's dumps; it takes any suffix of a file's name
@@ -162,6 +162,12 @@ static const char *part_of(const char *text, const char *what)
 	memcpy(part, from, len);
 	part[len] = '\0';
 	return part;
+}
+
+/* It holds signals back until the next library call: no stack of a loop. */
+static bool is_tsan(void)
+{
+	return getenv("RG_SAN") && !strcmp(getenv("RG_SAN"), "thread");
 }
 
 /* ---- goroutines that wait, each for something else ---- */
@@ -337,7 +343,8 @@ static void text_body(void *arg)
 	check_part(text, "waits_group(...)", " [sync.WaitGroup.Wait]:");
 	check_part(text, "waits_io(...)", " [IO wait]:");
 	check_part(text, "waits_blocking(...)", " [blocking call]:");
-	check_part(text, "computes(...)", " [running]:");
+	if (!is_tsan())
+		check_part(text, "computes(...)", " [running]:");
 	T_CHECK_STR_HAS(part_of(text, "waits_io(...)"), "# name \"reader of ");
 	T_CHECK_STR_HAS(part_of(text, "waits_io(...)"), ", read on fd ");
 	free(text);
@@ -411,51 +418,6 @@ static void dump_text_of_all_extras_stays_readable(void **state)
 	assert_non_null(strstr(printed, "[running]:\n"));
 	assert_non_null(strstr(printed, "...additional frames elided...\n"));
 	assert_null(strstr(printed, "for 200s"));
-}
-
-static void textbuf_durations_are_cut_to_three_decimals(void **state)
-{
-	static const struct {
-		int64_t ns;
-		const char *text;
-	} cases[] = {{0, "0us"},
-		     {999, "0.999us"},
-		     {1500, "1.5us"},
-		     {1000000, "1ms"},
-		     {12345678, "12.345ms"},
-		     {1000000000, "1s"},
-		     {61020000000, "61.02s"}};
-	char mem[16];
-	struct textbuf b;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		printed[0] = '\0';
-		textbuf_init(&b, mem, sizeof mem, -1, keep);
-		textbuf_duration(&b, cases[i].ns);
-		textbuf_flush(&b);
-		assert_string_equal(printed, cases[i].text);
-	}
-}
-
-static int refuse(struct textbuf *b, const char *p, size_t n)
-{
-	(void)p;
-	(void)n;
-	b->fd++; /* counts calls */
-	return -ENOSPC;
-}
-
-static void textbuf_first_error_ends_the_writing(void **state)
-{
-	char mem[4];
-	struct textbuf b;
-
-	(void)state;
-	textbuf_init(&b, mem, sizeof mem, 0, refuse);
-	textbuf_str(&b, "0123456789");
-	assert_int_equal(textbuf_flush(&b), -ENOSPC);
-	assert_int_equal(b.fd, 1);
 }
 
 /* ---- debug 1 ---- */
@@ -564,7 +526,8 @@ static void *dump_in_thread(void *arg)
 
 	(void)arg;
 	T_CHECK_INT_EQ(check_form(text), 1 + WAITERS);
-	T_CHECK_STR_HAS(part_of(text, "computes(...)"), " [running]:");
+	if (!is_tsan())
+		T_CHECK_STR_HAS(part_of(text, "computes(...)"), " [running]:");
 	free(text);
 	text = dump_text(1);
 	T_CHECK_STR_HAS(text, "goroutine profile: total 11\n");
@@ -761,119 +724,6 @@ static void dump_under_load_from_two_threads_is_sound(void **state)
 	t_run_with(3, load_body, NULL);
 }
 
-/* ---- SIGURG ---- */
-
-static void deaf(void *arg)
-{
-	sigset_t all, mask;
-
-	(void)arg;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &mask);
-	is_hot = true;
-	while (!stop)
-		;
-	pthread_sigmask(SIG_SETMASK, &mask, NULL);
-}
-
-static void deaf_body(void *arg)
-{
-	int64_t start;
-	char *text;
-
-	(void)arg;
-	stop = is_hot = false;
-	rg_go(deaf, NULL);
-	while (!is_hot)
-		rg_sleep(RG_MILLISECOND);
-	start = t_now_ns();
-	text = dump_text(2);
-	T_CHECK_INT_LT(t_now_ns() - start, 5 * RG_SECOND);
-	T_CHECK_INT_EQ(check_form(text), 2);
-	T_CHECK_STR_HAS(text, "stack unavailable\n"
-			      "created by deaf_body in goroutine 1\n");
-	free(text);
-	stop = true;
-	t_wait_goroutines(1);
-}
-
-static void dump_of_a_thread_that_blocks_signals_says_unavailable(void **state)
-{
-	(void)state;
-	t_run_with(2, deaf_body, NULL);
-}
-
-static _Atomic int urgent;
-
-static void on_urgent(int sig)
-{
-	T_CHECK_INT_EQ(sig, SIGURG);
-	urgent++;
-}
-
-static void urgent_body(void *arg)
-{
-	char *text;
-
-	(void)arg;
-	for (int i = 0; i < 100; i++) {
-		errno = 77;
-		raise(SIGURG);
-		T_CHECK_INT_EQ(errno, 77);
-	}
-	T_CHECK_INT_EQ(urgent, 100);
-	text = dump_text(2);
-	free(text);
-	T_CHECK_INT_EQ(urgent, 100); /* the freezer's are not the host's */
-}
-
-static void freeze_foreign_sigurg_reaches_the_hosts_handler(void **state)
-{
-	struct sigaction sa = {.sa_handler = on_urgent}, former, now;
-
-	(void)state;
-	assert_int_equal(sigaction(SIGURG, &sa, &former), 0);
-	t_run_with(2, urgent_body, NULL);
-	assert_int_equal(sigaction(SIGURG, &former, &now), 0);
-	assert_ptr_equal(now.sa_handler, on_urgent);
-}
-
-/* ---- guarded calls ---- */
-
-static void faults(void *arg)
-{
-	*(volatile int *)arg = 1;
-}
-
-static void calls_nothing(void *arg)
-{
-	*(int *)arg = 1;
-}
-
-static void guard_body(void *arg)
-{
-	int done = 0;
-
-	(void)arg;
-	for (int i = 0; i < 3; i++) {
-		T_CHECK(!freeze_guarded(faults, (void *)8));
-		T_CHECK(freeze_guarded(calls_nothing, &done));
-		T_CHECK_INT_EQ(done, 1);
-	}
-	T_CHECK(freeze_world());
-	T_CHECK(!freeze_world());
-	T_CHECK(freeze_is_mine());
-	T_CHECK(!freeze_guarded(faults, (void *)8));
-	freeze_thaw();
-	T_CHECK(!freeze_is_mine());
-}
-
-static void freeze_guarded_survives_a_fault(void **state)
-{
-	(void)state;
-	t_run_with(2, guard_body, NULL);
-}
-
 /* ---- SIGQUIT ---- */
 
 static void quit_body(void *arg)
@@ -917,7 +767,8 @@ static void dump_on_sigquit_shows_all_and_ends(void **state)
 	(void)state;
 	t_expect_signal(quits, NULL, SIGQUIT, "SIGQUIT: quit\n\ngoroutine ");
 	t_expect_signal(quits, NULL, SIGQUIT, "\nwaits_recv(...)\n");
-	t_expect_signal(quits, NULL, SIGQUIT, "\ncomputes(...)\n");
+	if (!is_tsan())
+		t_expect_signal(quits, NULL, SIGQUIT, "\ncomputes(...)\n");
 	text = t_expect_output(quits_with_handler, NULL, 33);
 	T_CHECK_INT_EQ(check_form(text), 1 + WAITERS);
 	free(text);
@@ -930,19 +781,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dump_text_of_all_extras_stays_readable),
-		cmocka_unit_test(textbuf_durations_are_cut_to_three_decimals),
-		cmocka_unit_test(textbuf_first_error_ends_the_writing),
 		cmocka_unit_test(dump_text_shows_what_each_goroutine_waits_for),
 		cmocka_unit_test(dump_grouped_counts_equal_stacks),
 		cmocka_unit_test(dump_bad_arguments_are_refused),
 		cmocka_unit_test(dump_from_a_goroutine_with_little_stack_works),
 		cmocka_unit_test(dump_from_a_foreign_thread_works),
 		cmocka_unit_test(dump_to_a_pipe_read_by_a_goroutine_parks),
-		cmocka_unit_test(
-			dump_of_a_thread_that_blocks_signals_says_unavailable),
-		cmocka_unit_test(
-			freeze_foreign_sigurg_reaches_the_hosts_handler),
-		cmocka_unit_test(freeze_guarded_survives_a_fault),
 		cmocka_unit_test(dump_on_sigquit_shows_all_and_ends),
 		cmocka_unit_test(dump_under_load_from_two_threads_is_sound),
 		cmocka_unit_test(dump_of_100000_goroutines_is_complete),
