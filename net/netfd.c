@@ -245,16 +245,18 @@ RG_COLD static void unlock_slow(struct netfd *nf, enum fd_dir dir)
 {
 	struct g *next = NULL;
 	uint64_t bits = 0;
-	struct list *l;
 
 	rtlock_lock(&nf->lock);
-	while (!next && (l = list_pop_front(&nf->waiters[dir]))) {
-		struct waiter *w = container_of(l, struct waiter, link);
+	list_for_each_safe(it, after, &nf->waiters[dir]) {
+		struct waiter *w = container_of(it, struct waiter, link);
 
+		list_del(it);
 		/* One whose context ended is not told: it only finds itself
 		 * unlinked. */
-		if (wake_claim(w->gp, WAKE_EVENT))
+		if (wake_claim(w->gp, WAKE_EVENT)) {
 			next = w->gp;
+			break;
+		}
 	}
 	if (!next)
 		bits |= LOCK(dir);
