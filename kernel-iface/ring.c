@@ -148,6 +148,7 @@ void ring_close(struct ring *r)
 
 void ring_forget(struct ring *r)
 {
+	san_acquire(&r->wake_fd);
 	close(r->wake_fd);
 }
 
@@ -403,6 +404,7 @@ void ring_wake(struct ring *r)
 	uint64_t one = 1;
 	int saved = errno;
 
+	san_release(&r->wake_fd);
 	/* EAGAIN: the counter is full, the owner will wake. EINTR cannot
 	 * happen on a counter that has room. */
 	while (write(r->wake_fd, &one, sizeof one) < 0 && errno == EINTR)

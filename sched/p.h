@@ -20,7 +20,7 @@ struct p {
 	/* owner */
 	uint32_t id;
 	_Atomic uint32_t schedtick; /* goroutines switched to */
-	struct m *_Atomic m; /* relaxed: sysmon and dumps look */
+	struct m *_Atomic m;        /* relaxed: sysmon and dumps look */
 	struct g *gfree; /* dead goroutines of the default class, warm */
 	uint32_t gfree_len;
 	uint64_t goid_next, goid_end; /* a block of ids */

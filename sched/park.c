@@ -118,6 +118,9 @@ static bool commit_unlock(struct g *gp, void *lock)
 void sched_park_unlock(struct rtlock *l, enum wait_reason reason,
 		       const void *wait_arg)
 {
+	/* The unlocking itself happens on the next flow: what we wrote under
+	 * the lock is announced by us. */
+	san_release(l);
 	sched_park(commit_unlock, l, reason, wait_arg);
 }
 

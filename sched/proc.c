@@ -226,6 +226,7 @@ void proc_exit_g(struct m *mp, struct g *gp)
 	struct g *next = switch_pick(mp);
 
 	g_set_state(gp, G_DEAD);
+	san_release(gp); /* its stack, to the next goroutine on it */
 	mp->prev = gp;
 	mp->commit = commit_dead;
 	mp->commit_arg = mp;

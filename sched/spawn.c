@@ -234,6 +234,7 @@ static void init_g(struct g *gp, const struct sched_go_args *args,
 {
 	char *top = gp->stack_hi;
 
+	san_acquire(gp);
 #if RG_ASAN
 	__asan_unpoison_memory_region(gp->stack_lo,
 				      (size_t)(gp->stack_hi - gp->stack_lo));

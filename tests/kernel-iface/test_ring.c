@@ -252,9 +252,9 @@ static void ring_cancel_all_ends_everything(void **state)
 
 static void ring_every_step_of_the_ladder_works(void **state)
 {
-	static const char *const profiles[] = {
-		"on:defer", "off:single_issuer", "off:single_issuer,coop",
-		"off:all", NULL};
+	static const char *const profiles[] = {"on:defer", "off:single_issuer",
+					       "off:single_issuer,coop",
+					       "off:all", NULL};
 
 	(void)state;
 	for (int i = 0; i < 5; i++) {
@@ -275,7 +275,7 @@ static void ring_every_step_of_the_ladder_works(void **state)
 		close(sv[0]);
 		close(sv[1]);
 		ring_close(&ring);
-	ring_forget(&ring);
+		ring_forget(&ring);
 	}
 	assert_int_equal(probe_init(), 0);
 }
