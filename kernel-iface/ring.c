@@ -404,10 +404,10 @@ void ring_wake(struct ring *r)
 	uint64_t one = 1;
 	int saved = errno;
 
-	san_release(&r->wake_fd);
 	/* EAGAIN: the counter is full, the owner will wake. EINTR cannot
 	 * happen on a counter that has room. */
 	while (write(r->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
 		;
+	san_release(&r->wake_fd); /* to ring_forget */
 	errno = saved;
 }

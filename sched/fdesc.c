@@ -36,6 +36,11 @@ static RG_NOINLINE struct fdesc *make_chunk(unsigned i)
 	return none;
 }
 
+bool fdesc_is_valid(int fd)
+{
+	return fd >= 0 && (unsigned)fd / CHUNK < CHUNKS;
+}
+
 struct fdesc *fdesc_get(int fd)
 {
 	unsigned i = (unsigned)fd / CHUNK;
@@ -130,7 +135,7 @@ int fdesc_set_deadline(int fd, unsigned dirs, rg_time t)
 	int err = 0;
 
 	if (!f)
-		return fd < 0 ? -EBADF : -ENOMEM;
+		return fdesc_is_valid(fd) ? -ENOMEM : -EBADF;
 	rtlock_lock(&f->lock);
 	if (f->closing) {
 		rtlock_unlock(&f->lock);
@@ -161,7 +166,7 @@ int fdesc_shutdown(int fd)
 	struct fdesc *f = fdesc_get(fd);
 
 	if (!f)
-		return fd < 0 ? -EBADF : -ENOMEM;
+		return fdesc_is_valid(fd) ? -ENOMEM : -EBADF;
 	rtlock_lock(&f->lock);
 	if (f->closing) {
 		rtlock_unlock(&f->lock);

@@ -39,7 +39,9 @@ struct fdesc {
 	struct g *closer; /* parked until nothing is in flight */
 };
 
-/* fdesc_get - the entry of fd; NULL: fd < 0 or no memory. Any thread. */
+/* fdesc_get - the entry of fd; NULL: no memory, or not fdesc_is_valid: negative, or
+ * beyond what the table can hold (8,388,608). Any thread. */
+bool fdesc_is_valid(int fd);
 struct fdesc *fdesc_get(int fd);
 
 /*

@@ -17,18 +17,20 @@
 #define OPAQUE __attribute__((noinline, noipa))
 #endif
 
-static __thread struct m *this_m;
+__thread struct m *getg_this_m; /* read by getm's assembly */
 static __thread struct g this_foreign;
 static __thread uint64_t this_rng; /* of a foreign thread */
 
+#if !defined(__x86_64__)
 OPAQUE struct m *getm(void)
 {
-	return this_m;
+	return getg_this_m;
 }
+#endif
 
 OPAQUE void getm_set(struct m *mp)
 {
-	this_m = mp;
+	getg_this_m = mp;
 }
 
 OPAQUE uint64_t *getg_foreign_rng(void)

@@ -210,11 +210,9 @@ int opwait_fd_until(int fd, enum fd_dir dir, const struct op_sqe *sqe,
 {
 	struct request q = {.sqe = sqe, .dir = dir, .deadline = deadline};
 
-	if (rg_unlikely(fd < 0))
-		return -EBADF;
 	q.fdesc = fdesc_get(fd);
 	if (rg_unlikely(!q.fdesc))
-		return -ENOMEM;
+		return fdesc_is_valid(fd) ? -ENOMEM : -EBADF;
 	return request(&q);
 }
 

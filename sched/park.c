@@ -22,8 +22,10 @@
 /* Sleep while *word is 0, until deadline; false: the deadline passed. */
 static bool futex_wait(_Atomic uint32_t *word, rg_time deadline)
 {
-	struct timespec ts = {.tv_sec = deadline / RG_SECOND,
-			      .tv_nsec = deadline % RG_SECOND};
+	/* A negative time is long past; the kernel would call it invalid. */
+	rg_time until = deadline < 0 ? 0 : deadline;
+	struct timespec ts = {.tv_sec = until / RG_SECOND,
+			      .tv_nsec = until % RG_SECOND};
 	struct timespec *limit = deadline == RG_FOREVER ? NULL : &ts;
 
 	/* X2 acquire, pairs with X1. */
@@ -190,7 +192,10 @@ void sched_ready_tail(struct g *gp)
 		return;
 	}
 	put_tail(mp->p, gp);
-	wake_p();
+	/* One alone runs here when its readier parks; sysmon rescues it from a
+	 * readier that computes on (wake.c). */
+	if (runq_len(&mp->p->runq) > 1)
+		wake_p();
 }
 
 void ready_list_add(struct ready_list *l, struct g *gp)
@@ -321,6 +326,7 @@ enum wake_state sched_park_until(park_commit *commit, void *arg,
 	if (rg_unlikely(gp->kind == G_FOREIGN))
 		return foreign_park(gp, commit, arg, deadline);
 	u.token = heed_token ? gp->token : NULL;
+	san_release(arg); /* as in sched_park_unlock: usually the lock */
 	rtlock_lock(&u.gate);
 	sched_park(until_commit, &u, reason, wait_arg);
 	/* The commit runs to its end before anything of ours is reused. */

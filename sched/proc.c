@@ -75,17 +75,18 @@ static bool run_timers(struct p *pp, rg_time *now)
 	return timer_heap_run(&pp->timers, *now) > 0;
 }
 
-/* F1: `next` goes behind the others. */
+/* F1: `next` goes behind the others, if there are any. Nobody is woken: there is not
+ * more to do than before. */
 static void demote_next(struct p *pp)
 {
-	struct g *gp =
-		atomic_load_explicit(&pp->runq.next, memory_order_relaxed);
+	struct g *gp;
 
-	if (!gp)
+	if (runq_len(&pp->runq) < 2 ||
+	    !atomic_load_explicit(&pp->runq.next, memory_order_relaxed))
 		return;
 	gp = runq_get(&pp->runq); /* next, unless a thief was quicker */
-	if (gp)
-		sched_ready_tail(gp);
+	if (gp && !runq_put(&pp->runq, gp))
+		global_put_one(gp);
 }
 
 static struct g *housekeeping(struct m *mp)

@@ -29,7 +29,9 @@ const char *rg_strerror(int err)
 
 void rg_yield(void)
 {
-	if (rg_likely(is_goroutine()))
+	struct m *mp = getm();
+
+	if (rg_likely(mp && mp->curg != &mp->g0))
 		sched_yield_g();
 	else
 		sched_yield();

@@ -328,8 +328,10 @@ static void place_ps(void)
 	sched.nprocs = n;
 	sched.nms = n;
 	/* P0 last: it is the first to be taken. */
-	for (int i = n; i-- > 0;)
+	for (int i = n; i-- > 0;) {
+		sched.ps[i]->runq.is_alone = n == 1;
 		idle_p_put_locked(sched.ps[i]);
+	}
 }
 
 /* ---- start ---- */
@@ -488,7 +490,7 @@ static bool await_ms(int expected)
 	return ok;
 }
 
-static void teardown(void)
+static void teardown(bool keep_stacks)
 {
 	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all)
 		if (!mp->is_caller)
@@ -501,6 +503,10 @@ static void teardown(void)
 		timer_heap_free(&sched.ps[i]->timers);
 	fdesc_reset_all();
 	free_ms_and_ps();
+	/* A helper thread in the middle of a call may use an argument that lies
+	 * on its goroutine's stack: then the mappings stay for ever. */
+	if (keep_stacks)
+		return;
 	for (unsigned c = 0; c < STACK_CLASSES; c++)
 		stack_arena_free(&sched.stacks[c]);
 }
@@ -508,14 +514,14 @@ static void teardown(void)
 /* After STOPPING was published and the caller's own M, if any, ended. */
 static bool finish_stop(int own)
 {
-	bool all_ended;
+	bool all_ended, has_calls;
 
 	sysmon_stop();
 	all_ended = await_ms(sched.nms - own);
-	blocking_stop();
+	has_calls = blocking_stop() > 0;
 	sigsetup_stop();
 	if (all_ended)
-		teardown();
+		teardown(has_calls);
 	publish(SCHED_OFF);
 	return all_ended;
 }

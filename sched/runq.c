@@ -45,13 +45,6 @@ void gqueue_append(struct gqueue *q, struct gqueue *from)
 	from->len = 0;
 }
 
-/* Relaxed: slots are published by tail (B1) and owned through head (B3). */
-static inline struct g *slot_get(struct runq *q, uint32_t i)
-{
-	return atomic_load_explicit(&q->ring[i % RUNQ_SIZE],
-				    memory_order_relaxed);
-}
-
 static inline void slot_set(struct runq *q, uint32_t i, struct g *gp)
 {
 	atomic_store_explicit(&q->ring[i % RUNQ_SIZE], gp,
@@ -82,7 +75,7 @@ void runq_overflow(struct runq *q, struct g *gp, struct gqueue *out)
 	struct g *batch[RUNQ_SIZE / 2];
 
 	for (uint32_t i = 0; i < n; i++)
-		batch[i] = slot_get(q, head + i);
+		batch[i] = runq_slot(q, head + i);
 	/* B3 release, pairs with B4; fails when a thief was quicker, and then
 	 * there is room. */
 	if (n && atomic_compare_exchange_strong_explicit(
@@ -109,36 +102,6 @@ struct g *runq_set_next(struct runq *q, struct g *gp)
 	return atomic_exchange_explicit(&q->next, gp, memory_order_acq_rel);
 }
 
-static inline struct g *take_next(struct runq *q)
-{
-	/* Relaxed: a look; N2 acquire, pairs with N1. */
-	if (!atomic_load_explicit(&q->next, memory_order_relaxed))
-		return NULL;
-	return atomic_exchange_explicit(&q->next, NULL, memory_order_acquire);
-}
-
-struct g *runq_get(struct runq *q)
-{
-	struct g *gp = take_next(q);
-	uint32_t head, tail;
-
-	if (gp)
-		return gp;
-	/* B4 acquire, pairs with B3. */
-	head = atomic_load_explicit(&q->head, memory_order_acquire);
-	for (;;) {
-		tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
-		if (head == tail)
-			return NULL;
-		gp = slot_get(q, head);
-		/* B3 release, pairs with B4: the slot was read. */
-		if (atomic_compare_exchange_weak_explicit(
-			    &q->head, &head, head + 1, memory_order_acq_rel,
-			    memory_order_acquire))
-			return gp;
-	}
-}
-
 struct g *runq_steal(struct runq *q, struct runq *victim, bool want_next)
 {
 	uint32_t tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
@@ -154,11 +117,11 @@ struct g *runq_steal(struct runq *q, struct runq *victim, bool want_next)
 
 		n -= n / 2;
 		if (!n)
-			return want_next ? take_next(victim) : NULL;
+			return want_next ? runq_take_next(victim) : NULL;
 		if (n > RUNQ_SIZE / 2)
 			continue; /* head and tail were read apart */
 		for (uint32_t i = 0; i < n; i++)
-			slot_set(q, tail + i, slot_get(victim, head + i));
+			slot_set(q, tail + i, runq_slot(victim, head + i));
 		/* B3 release, pairs with B4. */
 		if (!atomic_compare_exchange_strong_explicit(
 			    &victim->head, &head, head + n,
@@ -169,7 +132,7 @@ struct g *runq_steal(struct runq *q, struct runq *victim, bool want_next)
 		if (n)
 			atomic_store_explicit(&q->tail, tail + n,
 					      memory_order_release);
-		return slot_get(q, tail + n);
+		return runq_slot(q, tail + n);
 	}
 }
 

@@ -17,6 +17,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "kernel-iface/base/check.h"
@@ -29,6 +30,7 @@ struct runq {
 	RG_CACHE_ALIGNED _Atomic uint32_t head;
 	RG_CACHE_ALIGNED _Atomic uint32_t tail;
 	_Atomic(struct g *) next;
+	bool is_alone; /* const: there is one P, nobody steals */
 	_Atomic(struct g *) ring[RUNQ_SIZE];
 };
 
@@ -45,7 +47,7 @@ void gqueue_append(struct gqueue *q, struct gqueue *from); /* from gets empty */
  * and gp to *out. runq_get: next slot first if take_next, then the head. */
 bool runq_put(struct runq *q, struct g *gp);
 void runq_overflow(struct runq *q, struct g *gp, struct gqueue *out);
-struct g *runq_get(struct runq *q);
+static inline struct g *runq_get(struct runq *q);
 
 /* Owner only: put gp into `next`; what was there is returned (or NULL). */
 struct g *runq_set_next(struct runq *q, struct g *gp);
@@ -57,5 +59,55 @@ struct g *runq_steal(struct runq *q, struct runq *victim, bool take_next);
 /* A snapshot: nothing to run. May be stale as soon as it returns. */
 bool runq_is_empty(const struct runq *q);
 uint32_t runq_len(const struct runq *q); /* next included */
+
+/* Relaxed: slots are published by tail (B1) and owned through head (B3). */
+static inline struct g *runq_slot(struct runq *q, uint32_t i)
+{
+	return atomic_load_explicit(&q->ring[i % RUNQ_SIZE],
+				    memory_order_relaxed);
+}
+
+static inline struct g *runq_take_next(struct runq *q)
+{
+	/* Relaxed: a look; N2 acquire, pairs with N1. */
+	struct g *gp = atomic_load_explicit(&q->next, memory_order_relaxed);
+
+	if (!gp)
+		return NULL;
+	if (q->is_alone) {
+		atomic_store_explicit(&q->next, NULL, memory_order_relaxed);
+		return gp;
+	}
+	return atomic_exchange_explicit(&q->next, NULL, memory_order_acquire);
+}
+
+static inline struct g *runq_get(struct runq *q)
+{
+	struct g *gp = runq_take_next(q);
+	uint32_t head, tail;
+
+	if (gp)
+		return gp;
+	/* B4 acquire, pairs with B3. */
+	head = atomic_load_explicit(&q->head, memory_order_acquire);
+	for (;;) {
+		tail = atomic_load_explicit(&q->tail, memory_order_relaxed);
+		if (head == tail)
+			return NULL;
+		gp = runq_slot(q, head);
+		if (q->is_alone) {
+			/* Relaxed: one thread. Saves the locked instruction,
+			 * a third of a switch. */
+			atomic_store_explicit(&q->head, head + 1,
+					      memory_order_relaxed);
+			return gp;
+		}
+		/* B3 release, pairs with B4: the slot was read. */
+		if (atomic_compare_exchange_weak_explicit(
+			    &q->head, &head, head + 1, memory_order_acq_rel,
+			    memory_order_acquire))
+			return gp;
+	}
+}
 
 #endif

@@ -221,7 +221,9 @@ static void *place_copy(struct g *gp, const void *arg, size_t size, char **top)
 
 static void inherit_ctx(struct g *gp, struct g *parent, rg_ctx *own)
 {
-	gp->ctx_bound = own ? own : parent ? parent->ctx_bound : NULL;
+	gp->ctx_bound = own ? own : NULL;
+	if (!own && parent && gp->kind == G_USER)
+		gp->ctx_bound = parent->ctx_bound;
 	gp->token = NULL;
 	if (!gp->ctx_bound)
 		return;

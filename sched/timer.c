@@ -156,10 +156,13 @@ int timer_start(struct timer *t, rg_time when, rg_duration period, timer_fn *fn,
 		void *arg)
 {
 	struct p *pp = this_p();
-	struct timer_heap *h = &pp->timers;
+	struct timer_heap *h;
 	bool is_first;
 	int err;
 
+	if (rg_unlikely(!pp))
+		return -ESRCH;
+	h = &pp->timers;
 	rtlock_lock(&h->lock);
 	err = reserve(h);
 	if (err) {

@@ -53,7 +53,8 @@ struct timer_heap {
 
 /*
  * timer_start - arm t to fire at `when` (and every period ns after it if > 0).
- * t must be idle or fired. Returns 0 or -ENOMEM (t is idle then).
+ * t must be idle or fired. Returns 0, -ENOMEM or -ESRCH (no runtime); t is idle
+ * then.
  */
 int timer_start(struct timer *t, rg_time when, rg_duration period, timer_fn *fn,
 		void *arg);

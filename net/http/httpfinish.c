@@ -89,9 +89,11 @@ static bool drain(struct httpconn *hc, struct httpblock *b)
 
 static RG_NOINLINE bool last_response(struct httpconn *hc, struct httpblock *b)
 {
-	bool is_read = httpreader_is_done(&b->request.body);
+	/* More than was asked for has come, or may be on its way. */
+	bool is_sending =
+		!httpreader_is_done(&b->request.body) || b->in.len > b->in.pos;
 
-	if (httpout_flush(&b->out) == 0 && !is_read)
+	if (httpout_flush(&b->out) == 0 && is_sending)
 		linger(hc, b);
 	end_request(b);
 	return false;

@@ -422,7 +422,7 @@ static void graceful_script(struct fixture *f)
 	static struct reply r;
 
 	ask(idle, REQUEST("GET /hello"), &r);
-	t_send_str(active, REQUEST("GET /slow?ms=600&tell=1"));
+	t_send_str(active, REQUEST("GET /slow?ms=1500&tell=1"));
 	rg_recv(f->events, &event);
 	T_CHECK_INT_EQ(event, 1);
 	T_CHECK_INT_EQ(rg_go(shut_down, f), 0);
