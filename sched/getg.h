@@ -7,7 +7,6 @@
 
 #include "sched/g.h"
 
-extern __thread struct m *getg_this_m;
 void getm_set(struct m *mp);
 
 /* State of sched_rand on a thread without an M; 0 at first. */
