@@ -146,6 +146,8 @@ done
 	fail "the echo server does not start: $(cat "$tmp/log")"
 	exit 1
 }
+# A server that breaks off must not end this script.
+trap '' PIPE
 if exec 3<>"/dev/tcp/127.0.0.1/$port" 4<>"/dev/tcp/127.0.0.1/$port"; then
 	printf 'first, and ' >&3
 	printf 'hello\n' >&4
