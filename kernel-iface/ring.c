@@ -388,13 +388,28 @@ unsigned ring_reap(struct ring *r, unsigned max, void *reaper)
 	return n;
 }
 
+void ring_sleep_begin(struct ring *r)
+{
+	/* Seq_cst and fence, pair with the fences of those who look at it
+	 * before ring_wake. */
+	atomic_store_explicit(&r->sleeping, 1, memory_order_seq_cst);
+	rtlock_lock(&r->reap_lock);
+	rtlock_unlock(&r->reap_lock);
+	/* Fence: as above. */
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
 unsigned ring_reap_foreign(struct ring *r, unsigned max, void *reaper)
 {
 	unsigned n;
 
 	if (!rtlock_try(&r->reap_lock))
 		return 0;
-	n = r->closed ? 0 : reap_locked(r, max, reaper);
+	/* Relaxed: ring_sleep_begin holds the lock once after it set it. */
+	n = r->closed || atomic_load_explicit(&r->sleeping,
+					      memory_order_relaxed)
+		    ? 0
+		    : reap_locked(r, max, reaper);
 	rtlock_unlock(&r->reap_lock);
 	return n;
 }
@@ -404,8 +419,8 @@ void ring_wake(struct ring *r)
 	uint64_t one = 1;
 	int saved = errno;
 
-	/* EAGAIN: the counter is full, the owner will wake. EINTR cannot
-	 * happen on a counter that has room. */
+	/* EINTR cannot happen on a counter that has room, and it has: it would
+	 * take 2^64 wake-ups that nobody read. */
 	while (write(r->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
 		;
 	san_release(&r->wake_fd); /* to ring_forget */

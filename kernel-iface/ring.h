@@ -74,7 +74,8 @@ int ring_push(struct ring *r, const struct op_sqe *sqe, struct op *op);
  * completion is swallowed. 0 or -EAGAIN as ring_push. */
 int ring_push_cancel(struct ring *r, const struct op *op);
 
-/* ring_cancel_all - ask for the end of everything in flight but the wake-up. */
+/* ring_cancel_all - ask for the end of everything in flight, the wake-up included (it
+ * is armed anew before each wait). */
 void ring_cancel_all(struct ring *r);
 
 /* SQEs queued and not yet given to the kernel. Owner only. */
@@ -105,6 +106,13 @@ int ring_wait(struct ring *r, int64_t timeout_ns);
  * passed through. Any thread; 0 at once when another thread is reaping.
  */
 unsigned ring_reap(struct ring *r, unsigned max, void *reaper);
+
+/*
+ * ring_sleep_begin - by the owner, before its last look for reasons not to sleep: from
+ * now until `sleeping` is 0 again nobody else reaps, so that the wake-up's completion
+ * cannot be taken from under it; what was taken before is visible to that look.
+ */
+void ring_sleep_begin(struct ring *r);
 
 /* ring_reap_foreign - the same for a thread that does not know whether the owner has
  * closed the ring meanwhile (then 0). */

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <ringgo/runtime.h>
+
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/clock.h"
 #include "kernel-iface/op_file.h"
@@ -123,9 +125,11 @@ static void timer_fired(struct timer *t, void *arg, rg_time now)
 	rtlock_lock(&f->lock);
 	f->timer_at = 0;
 	expire_locked(f, now);
-	/* No memory: only this deadline's precision suffers: the next
-	 * set_deadline arms again. It cannot happen: the heap just lost one. */
-	arm_locked(f);
+	/* No memory: waiting on would be for ever. */
+	if (arm_locked(f))
+		for (int d = 0; d < FD_DIRS; d++)
+			if (f->deadline[d] && !f->expired[d])
+				cancel_inflight(f, (enum fd_dir)d, -ENOMEM);
 	rtlock_unlock(&f->lock);
 }
 
@@ -137,7 +141,7 @@ int fdesc_set_deadline(int fd, unsigned dirs, rg_time t)
 	if (!f)
 		return fdesc_is_valid(fd) ? -ENOMEM : -EBADF;
 	rtlock_lock(&f->lock);
-	if (f->closing) {
+	if (f->state == FDESC_CLOSING) {
 		rtlock_unlock(&f->lock);
 		return -ECANCELED;
 	}
@@ -161,18 +165,28 @@ static bool is_idle(const struct fdesc *f)
 	       list_is_empty(&f->inflight[FD_WRITE]);
 }
 
+enum fdesc_state fdesc_lock(struct fdesc *f)
+{
+	for (;;) {
+		rtlock_lock(&f->lock);
+		if (rg_likely(f->state != FDESC_HANDED))
+			return f->state;
+		rtlock_unlock(&f->lock);
+		rg_yield();
+	}
+}
+
 int fdesc_shutdown(int fd)
 {
 	struct fdesc *f = fdesc_get(fd);
 
 	if (!f)
 		return fdesc_is_valid(fd) ? -ENOMEM : -EBADF;
-	rtlock_lock(&f->lock);
-	if (f->closing) {
+	if (fdesc_lock(f) == FDESC_CLOSING) {
 		rtlock_unlock(&f->lock);
 		return -ECANCELED;
 	}
-	f->closing = true;
+	f->state = FDESC_CLOSING;
 	if (is_idle(f)) {
 		rtlock_unlock(&f->lock);
 		return 0;
@@ -184,29 +198,31 @@ int fdesc_shutdown(int fd)
 	return 0;
 }
 
-void fdesc_reopen(int fd)
+/* Nothing is in flight; forget the old user's deadlines. */
+static void set_state(struct fdesc *f, enum fdesc_state state)
 {
-	struct fdesc *f = fdesc_get(fd);
-
 	rtlock_lock(&f->lock);
-	f->closing = false;
-	for (int d = 0; d < FD_DIRS; d++) {
+	f->state = state;
+	for (int d = 0; d < FD_DIRS && state == FDESC_HANDED; d++) {
 		f->deadline[d] = 0;
 		f->expired[d] = false;
 	}
 	rtlock_unlock(&f->lock);
 }
 
-int fdesc_close(int fd)
+void fdesc_reopen(int fd)
+{
+	struct fdesc *f = fdesc_get(fd);
+
+	set_state(f, FDESC_HANDED);
+	set_state(f, FDESC_OPEN);
+}
+
+static int close_now(int fd)
 {
 	struct op_sqe sqe;
-	int err = fdesc_shutdown(fd);
+	int err;
 
-	if (err == -ENOMEM) /* no entry: nothing of ours is in flight */
-		return close(fd) ? -errno : 0;
-	if (err)
-		return err;
-	fdesc_reopen(fd);
 	if (!sched_is_on())
 		return close(fd) ? -errno : 0;
 	op_close(&sqe, fd);
@@ -214,5 +230,19 @@ int fdesc_close(int fd)
 	/* Never started: the descriptor must not leak. */
 	if (err == -ENOMEM || err == -EAGAIN || err == -ESRCH)
 		return close(fd) ? -errno : 0;
+	return err;
+}
+
+int fdesc_close(int fd)
+{
+	int err = fdesc_shutdown(fd);
+
+	if (err == -ENOMEM) /* no entry: nothing of ours is in flight */
+		return close(fd) ? -errno : 0;
+	if (err)
+		return err;
+	set_state(fdesc_get(fd), FDESC_HANDED);
+	err = close_now(fd);
+	set_state(fdesc_get(fd), FDESC_OPEN);
 	return err;
 }

@@ -5,10 +5,10 @@
  *
  * One entry a number, in a table that grows and is never freed while the runtime
  * lives. Sockets of net/ and plain numbers given to rg_read use the same entries.
- *   I1  ops in flight are linked under the entry's lock; closing is a state of the
- *       entry: new operations get -ECANCELED, those in flight are cancelled, and the
- *       number is given to close(2) only when none is left. So no stale operation
- *       ever hits a reused number.
+ *   I1  ops in flight are linked under the entry's lock; while closing, new operations
+ *       get -ECANCELED and those in flight are cancelled; the number is given to
+ *       close(2) only when none is left, and until that is done new ones wait. So no
+ *       stale operation ever hits a reused number, or holds a closed file.
  *   I2  a deadline is a stored time; the entry's one timer is armed for the earliest
  *       time that was ever asked for and looks, when it fires, at what is stored
  *       then: moving a deadline into the future costs two stores.
@@ -28,9 +28,16 @@ enum fd_dir { FD_READ, FD_WRITE, FD_DIRS };
 
 struct g;
 
+enum fdesc_state {
+	FDESC_OPEN,
+	FDESC_CLOSING, /* new operations are refused: -ECANCELED */
+	FDESC_HANDED, /* close(2) is under way: new ones wait, for the number may
+			* have the next user before its closer hears of it */
+};
+
 struct fdesc {
 	struct rtlock lock;
-	bool closing;
+	enum fdesc_state state;
 	bool expired[FD_DIRS]; /* the deadline passed: calls fail at once */
 	struct list inflight[FD_DIRS]; /* wait_op.fd_link */
 	rg_time deadline[FD_DIRS];     /* 0: none */
@@ -38,6 +45,10 @@ struct fdesc {
 	struct timer timer;
 	struct g *closer; /* parked until nothing is in flight */
 };
+
+/* fdesc_lock - lock f when it is not (any more) FDESC_HANDED; its state. Waits by
+ * yielding: the state lasts as long as one close(2). Goroutine or foreign thread. */
+enum fdesc_state fdesc_lock(struct fdesc *f);
 
 /* fdesc_get - the entry of fd; NULL: no memory, or not fdesc_is_valid: negative, or
  * beyond what the table can hold (8,388,608). Any thread. */

@@ -234,6 +234,8 @@ bool netpoll(struct m *mp, bool may_enter)
 			global_put(&rest);
 		}
 	}
+	if (runq_len(&mp->p->runq) > 1)
+		wake_p();
 	return true;
 }
 

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+#include <ringgo/runtime.h>
+
 #include "kernel-iface/clock.h"
 #include "sched/netpoll.h"
 #include "sched/sched.h"
@@ -82,12 +84,18 @@ static int outcome(const struct wait_op *w)
 	return is_interrupted(w->res) ? -EINTR : w->res;
 }
 
+/* The number is being closed: yield, then look again. Nothing may yield between the
+ * moment the M is written into the wait_op and the push. */
+enum { TRY_LATER = 1 };
+
 static int link_fd(struct fdesc *f, enum fd_dir dir, struct wait_op *w)
 {
 	int err = 0;
 
 	rtlock_lock(&f->lock);
-	if (f->closing)
+	if (f->state == FDESC_HANDED)
+		err = TRY_LATER;
+	else if (f->state == FDESC_CLOSING)
 		err = -ECANCELED;
 	else if (f->expired[dir])
 		err = -ETIMEDOUT;
@@ -126,13 +134,14 @@ struct request {
 };
 
 /* One attempt, on a goroutine, with its token linked. */
-static int attempt_armed(struct request *q, struct wait_op *w)
+static int attempt_armed(struct request *q, struct wait_op *w, bool *is_later)
 {
 	bool has_timer = q->deadline != RG_FOREVER;
 	int err;
 
 	if (q->fdesc) {
 		err = link_fd(q->fdesc, q->dir, w);
+		*is_later = err == TRY_LATER;
 		if (err)
 			return err;
 	}
@@ -155,6 +164,7 @@ static int attempt(struct request *q)
 	struct cancel_token *token =
 		q->flags & OPWAIT_NOCANCEL ? NULL : gp->token;
 	struct wait_op w;
+	bool is_later = false;
 	int err;
 
 	wait_op_init(&w, gp, q->sqe);
@@ -163,9 +173,13 @@ static int attempt(struct request *q)
 		if (err)
 			return err;
 	}
-	err = attempt_armed(q, &w);
+	err = attempt_armed(q, &w, &is_later);
 	if (token)
 		cancel_wait_end(token, &w.token_waiter);
+	if (rg_unlikely(is_later)) {
+		rg_yield();
+		return -EINTR;
+	}
 	return err;
 }
 

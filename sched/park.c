@@ -266,6 +266,7 @@ struct until {
 	struct cancel_token *token;
 	bool is_linked;
 	rg_time deadline;
+	struct timer_place place; /* when deadline is not RG_FOREVER */
 	park_commit *commit;
 	void *arg;
 };
@@ -302,10 +303,13 @@ static bool until_commit(struct g *gp, void *arg)
 		if (!u->is_linked && wake_claim(gp, WAKE_CANCEL))
 			parks = false;
 	}
-	if (parks && u->deadline != RG_FOREVER &&
-	    timer_start(&gp->timer, u->deadline, 0, until_timer, gp) &&
-	    wake_claim(gp, WAKE_TIMER))
-		parks = false;
+	if (u->deadline != RG_FOREVER) {
+		if (parks)
+			timer_start_reserved(&u->place, &gp->timer, u->deadline,
+					     until_timer, gp);
+		else
+			timer_unreserve(&u->place);
+	}
 	if (u->commit)
 		u->commit(gp, u->arg);
 	rtlock_unlock(&u->gate);
@@ -327,6 +331,14 @@ enum wake_state sched_park_until(park_commit *commit, void *arg,
 		return foreign_park(gp, commit, arg, deadline);
 	u.token = heed_token ? gp->token : NULL;
 	san_release(arg); /* as in sched_park_unlock: usually the lock */
+	if (deadline != RG_FOREVER && timer_reserve(&u.place)) {
+		/* Its wakers need the lock that the commit releases to find
+		 * it: none can have been quicker. */
+		RG_ASSERT(wake_claim(gp, WAKE_TIMER));
+		if (commit)
+			commit(gp, arg);
+		return WAKE_TIMER;
+	}
 	rtlock_lock(&u.gate);
 	sched_park(until_commit, &u, reason, wait_arg);
 	/* The commit runs to its end before anything of ours is reused. */

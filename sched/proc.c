@@ -26,8 +26,9 @@ enum { STEAL_ROUNDS = 4 };
 
 static bool is_stopping(void)
 {
-	return atomic_load_explicit(&sched.status, memory_order_relaxed) ==
-	       SCHED_STOPPING;
+	/* OFF: a straggler comes back too late. */
+	return atomic_load_explicit(&sched.status, memory_order_relaxed) !=
+	       SCHED_ON;
 }
 
 /* F3. One goroutine to run, and a fair share of the rest to the local queue. */

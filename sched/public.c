@@ -121,6 +121,7 @@ static int foreign_sleep(rg_duration d)
 
 int rg_sleep(rg_duration d)
 {
+	rg_time deadline;
 	struct g *gp;
 	int err;
 
@@ -130,11 +131,13 @@ int rg_sleep(rg_duration d)
 	err = gp->token ? cancel_token_err(gp->token) : 0;
 	if (err || d <= 0)
 		return err;
+	deadline = timer_after(d);
 	wake_begin(gp);
-	if (sched_park_until(NULL, NULL, timer_after(d), true, WAIT_SLEEP,
-			     NULL) == WAKE_CANCEL)
+	if (sched_park_until(NULL, NULL, deadline, true, WAIT_SLEEP, NULL) ==
+	    WAKE_CANCEL)
 		return cancel_token_err(gp->token);
-	return 0;
+	/* Early only when the timer could not be armed. */
+	return clock_now() < deadline ? -ENOMEM : 0;
 }
 
 /* xorshift64*: quality enough to choose among cases and victims. */

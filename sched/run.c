@@ -8,14 +8,15 @@
  *   I1  every M makes its own ring (SINGLE_ISSUER binds it to its maker); start waits
  *       until all have, and undoes everything when M0's fails; when a later one
  *       fails (locked-memory limit) there are fewer Ps, said once on stderr.
- *   I2  stop: status STOPPING, every M woken. An M leaves its goroutine at the next
- *       park, cancels what its ring has in flight, waits for the last completion,
+ *   I2  stop: status STOPPING, every M woken. An M stops at its next pass through the
+ *       scheduler (within SCHED_TICK switches), cancels what its ring has in flight, waits for the last completion,
  *       and ends. One that does not come back within STRAGGLER_NS computes for ever:
  *       then nothing is freed and no new runtime can start (-EBUSY).
  *   I3  memory of stacks is unmapped only after all Ms have ended.
  */
 #include <ringgo/runtime.h>
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@
 #include "sched/wake.h"
 
 enum { STACK_DEFAULT = 48 * 1024, RING_ENTRIES_DEFAULT = 256 };
+enum { RING_ENTRIES_MAX = 32768 /* the kernel's */ };
 #define STRAGGLER_NS (500 * RG_MILLISECOND)
 
 struct sched sched;
@@ -50,6 +52,8 @@ static pthread_cond_t control_changed = PTHREAD_COND_INITIALIZER;
 static int ms_ready, ms_ended; /* under control */
 static int start_err;
 static bool has_stragglers;
+static bool is_claimed,
+	is_stop_claimed; /* under control: one start, one stop */
 
 static int (*main_entry)(void *arg);
 static void *main_arg;
@@ -71,8 +75,11 @@ static long env_number(const char *name)
 	if (!s || !*s)
 		return 0;
 	n = strtol(s, &end, 10);
-	if (end != s && (*end == 'K' || *end == 'k') && !end[1])
-		return n * 1024;
+	if (end != s && (*end == 'K' || *end == 'k') && !end[1] &&
+	    n <= LONG_MAX / 1024) {
+		n *= 1024;
+		end++;
+	}
 	if (*end || n <= 0) {
 		fprintf(stderr,
 			"ringgo: %s='%s' is not a positive number: "
@@ -108,6 +115,8 @@ static int configure(const rg_config *config)
 	sched.default_class = (unsigned)class_index;
 	sched.ring_entries = config->ring_entries ? config->ring_entries
 						  : RING_ENTRIES_DEFAULT;
+	if (sched.ring_entries > RING_ENTRIES_MAX)
+		sched.ring_entries = RING_ENTRIES_MAX;
 	sched.flags = config->flags;
 	return 0;
 }
@@ -260,7 +269,9 @@ static void start_threads(int first)
 		struct m *mp = m_of(i);
 		int err = -pthread_create(&mp->thread, NULL, m_main, mp);
 
-		mp->start_err = err;
+		/* On success it is the thread's to write: it may have. */
+		if (err)
+			mp->start_err = err;
 		started += !err;
 		mp->has_thread = !err;
 	}
@@ -383,13 +394,15 @@ static void publish(enum sched_status status)
 
 static void undo_start(void)
 {
-	publish(SCHED_OFF);
+	/* STOPPING: with OFF those that did start would wait for work for ever. */
+	publish(SCHED_STOPPING);
 	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all)
-		if (mp->has_thread && !mp->start_err)
+		if (mp->has_thread)
 			pthread_join(mp->thread, NULL);
 	free_ms_and_ps();
 	for (unsigned c = 0; c < STACK_CLASSES; c++)
 		stack_arena_free(&sched.stacks[c]);
+	publish(SCHED_OFF);
 }
 
 /* -EBUSY, or the right to start. */
@@ -398,13 +411,11 @@ static int claim_start(void)
 	int err = 0;
 
 	pthread_mutex_lock(&control);
-	if (has_stragglers ||
-	    atomic_load_explicit(&sched.status, memory_order_relaxed) !=
-		    SCHED_OFF)
+	/* Not the status: preparing a start clears it for a while. */
+	if (has_stragglers || is_claimed)
 		err = -EBUSY;
 	else
-		atomic_store_explicit(&sched.status, SCHED_STARTING,
-				      memory_order_relaxed);
+		is_claimed = true;
 	pthread_mutex_unlock(&control);
 	if (err)
 		fprintf(stderr, "ringgo: cannot start: %s\n",
@@ -412,6 +423,13 @@ static int claim_start(void)
 				? "a goroutine of the former runtime still runs"
 				: "a runtime is running already");
 	return err;
+}
+
+static void unclaim(void)
+{
+	pthread_mutex_lock(&control);
+	is_claimed = is_stop_claimed = false;
+	pthread_mutex_unlock(&control);
 }
 
 /* Everything up to the point where goroutines may run. first: 1 when the caller's
@@ -442,13 +460,14 @@ static int start(const rg_config *config, int first)
 		say_refused(err);
 		goto stop_signals;
 	}
+	/* Before sysmon, which looks at them: those of failed Ms go here. */
+	place_ps();
 	err = sysmon_start();
 	if (err) {
 		fprintf(stderr, "ringgo: cannot start a thread: %s\n",
 			rg_strerror(err));
 		goto stop_signals;
 	}
-	place_ps();
 	return 0;
 
 stop_signals:
@@ -476,14 +495,14 @@ static bool await_ms(int expected)
 	int err = 0;
 	bool ok;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += STRAGGLER_NS;
 	until.tv_sec += until.tv_nsec / RG_SECOND;
 	until.tv_nsec %= RG_SECOND;
 	pthread_mutex_lock(&control);
 	while (ms_ended < expected && !err)
-		err = pthread_cond_timedwait(&control_changed, &control,
-					     &until);
+		err = pthread_cond_clockwait(&control_changed, &control,
+					     CLOCK_MONOTONIC, &until);
 	ok = ms_ended >= expected;
 	has_stragglers = !ok;
 	pthread_mutex_unlock(&control);
@@ -523,6 +542,7 @@ static bool finish_stop(int own)
 	if (all_ended)
 		teardown(has_calls);
 	publish(SCHED_OFF);
+	unclaim();
 	return all_ended;
 }
 
@@ -544,8 +564,10 @@ int rg_run(const rg_config *config, int (*entry)(void *arg), void *arg)
 	if (err)
 		return err;
 	err = start(config, 1);
-	if (err)
+	if (err) {
+		unclaim();
 		return err;
+	}
 	main_entry = entry;
 	main_arg = arg;
 	main_result = 0;
@@ -569,9 +591,26 @@ int rg_start(const rg_config *config)
 	if (err)
 		return err;
 	err = start(config, 0);
-	if (!err)
+	if (err)
+		unclaim();
+	else
 		publish(SCHED_ON);
 	return err;
+}
+
+/* One caller stops what rg_start started. */
+static bool claim_stop(void)
+{
+	bool ok;
+
+	pthread_mutex_lock(&control);
+	ok = !is_stop_claimed && !sched.is_run &&
+	     atomic_load_explicit(&sched.status, memory_order_relaxed) ==
+		     SCHED_ON;
+	if (ok)
+		is_stop_claimed = true;
+	pthread_mutex_unlock(&control);
+	return ok;
 }
 
 int rg_stop(rg_duration grace)
@@ -579,7 +618,7 @@ int rg_stop(rg_duration grace)
 	rg_time end = timer_after(grace);
 	int64_t left;
 
-	if (getm() || !sched_is_on() || sched.is_run)
+	if (getm() || !claim_stop())
 		return -EINVAL;
 	while ((left = rg_num_goroutine()) > 0 && clock_now() < end) {
 		struct timespec nap = {0, RG_MILLISECOND};

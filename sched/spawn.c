@@ -11,7 +11,7 @@
  *       that with the runtime's lists; other classes go to the runtime's directly.
  *   I3  ids are taken in blocks by each P: unique, not ordered over Ps.
  *   I4  sched_go gives way, as a preempted goroutine would, when its P's queue is
- *       full: it is never called with a runtime lock held.
+ *       full: for a user's goroutine it is never called with a runtime lock held.
  */
 #include "sched/spawn.h"
 
@@ -21,6 +21,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/clock.h"
+#include "sched/cancel.h"
 #include "sched/proc.h"
 #include "sched/switch.h"
 #include "sched/wake.h"
@@ -300,14 +301,14 @@ static int new_g(struct p *pp, const struct sched_go_args *args,
  * full (I4): else a million of them exist at once, each on a fresh stack (spawning
  * a million one after the other: 0.8-3 us each before, see the commit).
  */
-static void put_displaced(struct m *mp, struct g *old)
+static void put_displaced(struct m *mp, struct g *old, bool may_yield)
 {
 	if (rg_likely(runq_put(&mp->p->runq, old))) {
 		wake_p();
 		return;
 	}
 	global_put_one(old);
-	if (mp->curg != &mp->g0)
+	if (may_yield && mp->curg != &mp->g0)
 		sched_yield_global();
 }
 
@@ -331,7 +332,7 @@ int sched_go(const struct sched_go_args *args)
 	}
 	old = runq_set_next(&pp->runq, gp);
 	if (old)
-		put_displaced(mp, old);
+		put_displaced(mp, old, args->kind == G_USER);
 	return 0;
 }
 
@@ -377,6 +378,10 @@ static void free_owned(struct g *gp)
 static bool forget(struct g *gp, void *arg)
 {
 	(void)arg;
+	/* Whoever waits in a token is a goroutine that is abandoned now; the
+	 * token may live on. */
+	if (gp->token)
+		list_init(&gp->token->waiters);
 	free_owned(gp);
 	coro_fini(&gp->ctx);
 	return true;

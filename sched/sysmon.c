@@ -12,8 +12,8 @@
  *   Y4  completions in the ring of an M that has not looked for a round are reaped
  *       here, where the kernel posts them without the owner (COOP mode), and go to
  *       the global queue.
- * It sleeps 50 us while it finds something to do, doubling up to 1 ms while Ps run,
- * and without limit (futex) when nothing ran for QUIET_ROUNDS; an M that takes a P
+ * It sleeps 50 us after a round in which it had to step in, doubling up to 1 ms while
+ * Ps run, and without limit (futex) when nothing ran for QUIET_ROUNDS; an M that takes a P
  * wakes it then. After Go's sysmon; preemption by signal joins here later.
  *   I1  it never allocates and takes no lock that user code can hold.
  *   I2  sched.external is raised while timers fire or rings are reaped here, so that
@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "kernel-iface/clock.h"
+#include "sched/deadlock.h"
 #include "sched/netpoll.h"
 #include "sched/sched.h"
 #include "sched/wake.h"
@@ -67,6 +68,18 @@ static bool is_stopping(void)
 	return atomic_load_explicit(&stopping, memory_order_relaxed) != 0;
 }
 
+/* The last M to sleep may have found us in the middle of a round (I2). */
+static void look_for_deadlock(void)
+{
+	bool is_likely;
+
+	rtlock_lock(&sched.lock);
+	is_likely = deadlock_is_likely_locked();
+	rtlock_unlock(&sched.lock);
+	if (is_likely)
+		deadlock_check();
+}
+
 static void sleep_long(void)
 {
 	/* Seq_cst, pairs with sysmon_notify: it sees us asleep, or we see its
@@ -84,13 +97,15 @@ static void sleep_long(void)
  * the P goes on switching: a thief would only tear it apart (channel ping-pong on
  * two Ps: 100 ns a round trip with, 63 without a thief; 2026-11).
  */
-static void rescue_queue(struct p *pp, bool is_switching)
+static bool rescue_queue(struct p *pp, bool is_switching)
 {
 	uint32_t n = runq_len(&pp->runq);
 
-	if (n > is_switching &&
-	    atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed))
-		wake_p();
+	if (n <= is_switching ||
+	    !atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed))
+		return false;
+	wake_p();
+	return true;
 }
 
 /* Y3. */
@@ -122,37 +137,44 @@ static bool note_tick(struct p *pp, rg_time now)
 }
 
 /* Y4. The owner of pp runs the same goroutine as a round ago. */
-static void rescue_ring(struct p *pp)
+static bool rescue_ring(struct p *pp)
 {
 	struct m *mp = pp->m; /* a stale M's ring may be reaped as well */
+	bool found = false;
 
 	if (mp) {
 		/* Seq_cst, pairs with the looks of deadlock.c (I2). */
 		atomic_fetch_add_explicit(&sched.external, 1,
 					  memory_order_seq_cst);
-		netpoll_rescue(mp);
+		found = netpoll_rescue(mp);
 		atomic_fetch_sub_explicit(&sched.external, 1,
 					  memory_order_seq_cst);
 	}
+	return found;
 }
 
-static bool round_once(void)
+struct round {
+	bool is_active; /* a P switched goroutines */
+	bool did_help;
+};
+
+static struct round round_once(void)
 {
+	struct round r = {false, false};
 	rg_time now = clock_now();
-	bool is_active = false;
 	struct p *pp;
 
 	atomic_store_explicit(&sched.coarse_now, now, memory_order_relaxed);
 	sched_for_each_p(pp) {
 		bool is_switching = note_tick(pp, now);
 
-		is_active |= is_switching;
+		r.is_active |= is_switching;
 		if (!is_switching)
-			rescue_ring(pp);
-		rescue_queue(pp, is_switching);
-		fire_overdue(pp, now);
+			r.did_help |= rescue_ring(pp);
+		r.did_help |= rescue_queue(pp, is_switching);
+		r.did_help |= fire_overdue(pp, now);
 	}
-	return is_active;
+	return r;
 }
 
 static void nap(long ns)
@@ -173,18 +195,20 @@ static void *sysmon_main(void *arg)
 	atomic_store_explicit(&tid, (int)syscall(SYS_gettid),
 			      memory_order_relaxed);
 	while (!is_stopping()) {
-		if (round_once()) {
+		struct round r = round_once();
+
+		if (r.is_active || r.did_help) {
 			quiet = 0;
 		} else if (is_all_idle() && ++quiet > QUIET_ROUNDS) {
+			look_for_deadlock();
 			sleep_long();
 			quiet = 0;
 			nap_ns = NAP_MIN_NS;
 		}
+		if (r.did_help)
+			nap_ns = NAP_MIN_NS;
 		nap(nap_ns);
-		if (nap_ns < NAP_MAX_NS)
-			nap_ns *= 2;
-		else
-			nap_ns = NAP_MAX_NS;
+		nap_ns = nap_ns * 2 < NAP_MAX_NS ? nap_ns * 2 : NAP_MAX_NS;
 	}
 	return NULL;
 }

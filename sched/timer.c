@@ -113,20 +113,19 @@ static void remove_at(struct timer_heap *h, uint32_t i)
 	atomic_store_explicit(&t->heap, NULL, memory_order_release);
 }
 
-/* Room for one more. Allocates outside the lock; called and returns locked. */
+/* Room for one more than is in use and promised. Allocates outside the lock; called
+ * and returns locked. */
 static int reserve(struct timer_heap *h)
 {
-	while (rg_unlikely(h->len == h->cap)) {
+	while (rg_unlikely(h->len + h->reserved >= h->cap)) {
 		uint32_t cap = h->cap ? h->cap * 2 : CAP_MIN;
 		struct timer_slot *bigger, *old;
 
 		rtlock_unlock(&h->lock);
 		bigger = rgk_alloc(cap * sizeof *bigger);
-		if (!bigger) {
-			rtlock_lock(&h->lock);
-			return h->len < h->cap ? 0 : -ENOMEM;
-		}
 		rtlock_lock(&h->lock);
+		if (!bigger)
+			return h->len + h->reserved < h->cap ? 0 : -ENOMEM;
 		old = bigger;
 		if (h->cap < cap) {
 			if (h->len)
@@ -136,11 +135,9 @@ static int reserve(struct timer_heap *h)
 			h->slots = bigger;
 			h->cap = cap;
 		}
-		if (old) {
-			rtlock_unlock(&h->lock);
-			rgk_free(old);
-			rtlock_lock(&h->lock);
-		}
+		rtlock_unlock(&h->lock);
+		rgk_free(old);
+		rtlock_lock(&h->lock);
 	}
 	return 0;
 }
@@ -152,12 +149,32 @@ static struct p *this_p(void)
 	return mp && mp->p ? mp->p : sched.ps[0];
 }
 
+/* There is room. Returns true when t is now the first. Locked. */
+static bool insert(struct timer_heap *h, struct timer *t)
+{
+	h->slots[h->len] = (struct timer_slot){t->when, t};
+	/* H1 release, pairs with H2. */
+	atomic_store_explicit(&t->heap, h, memory_order_release);
+	sift_up(h, h->len++);
+	note_earliest(h);
+	return t->index == 0;
+}
+
+static void fill(struct timer *t, rg_time when, rg_duration period,
+		 timer_fn *fn, void *arg)
+{
+	t->when = when;
+	t->period = period;
+	t->fn = fn;
+	t->arg = arg;
+}
+
 int timer_start(struct timer *t, rg_time when, rg_duration period, timer_fn *fn,
 		void *arg)
 {
 	struct p *pp = this_p();
 	struct timer_heap *h;
-	bool is_first;
+	bool is_first = false;
 	int err;
 
 	if (rg_unlikely(!pp))
@@ -165,24 +182,51 @@ int timer_start(struct timer *t, rg_time when, rg_duration period, timer_fn *fn,
 	h = &pp->timers;
 	rtlock_lock(&h->lock);
 	err = reserve(h);
-	if (err) {
-		rtlock_unlock(&h->lock);
-		return err;
+	if (!err) {
+		fill(t, when, period, fn, arg);
+		is_first = insert(h, t);
 	}
-	t->when = when;
-	t->period = period;
-	t->fn = fn;
-	t->arg = arg;
-	h->slots[h->len] = (struct timer_slot){when, t};
-	/* H1 release, pairs with H2. */
-	atomic_store_explicit(&t->heap, h, memory_order_release);
-	sift_up(h, h->len++);
-	is_first = t->index == 0;
-	note_earliest(h);
 	rtlock_unlock(&h->lock);
 	if (is_first)
 		wake_for_timer(pp);
-	return 0;
+	return err;
+}
+
+int timer_reserve(struct timer_place *place)
+{
+	int err;
+
+	place->p = this_p();
+	if (rg_unlikely(!place->p))
+		return -ESRCH;
+	rtlock_lock(&place->p->timers.lock);
+	err = reserve(&place->p->timers);
+	if (!err)
+		place->p->timers.reserved++;
+	rtlock_unlock(&place->p->timers.lock);
+	return err;
+}
+
+void timer_start_reserved(struct timer_place *place, struct timer *t,
+			  rg_time when, timer_fn *fn, void *arg)
+{
+	struct timer_heap *h = &place->p->timers;
+	bool is_first;
+
+	rtlock_lock(&h->lock);
+	h->reserved--;
+	fill(t, when, 0, fn, arg);
+	is_first = insert(h, t);
+	rtlock_unlock(&h->lock);
+	if (is_first)
+		wake_for_timer(place->p);
+}
+
+void timer_unreserve(struct timer_place *place)
+{
+	rtlock_lock(&place->p->timers.lock);
+	place->p->timers.reserved--;
+	rtlock_unlock(&place->p->timers.lock);
 }
 
 /* Locks the heap that t is in; NULL: in none. */

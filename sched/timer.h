@@ -45,6 +45,7 @@ struct timer {
 struct timer_heap {
 	struct rtlock lock;
 	uint32_t len, cap;
+	uint32_t reserved; /* places promised by timer_reserve */
 	struct timer_slot
 		*slots;         /* {when, timer}: no pointer chase to compare */
 	_Atomic uint32_t count; /* len, readable without the lock */
@@ -58,6 +59,19 @@ struct timer_heap {
  */
 int timer_start(struct timer *t, rg_time when, rg_duration period, timer_fn *fn,
 		void *arg);
+
+/*
+ * timer_reserve - a place for one timer, so that timer_start_reserved (once) needs no
+ * memory: for those who arm with a lock held or on another goroutine's stack. 0,
+ * -ENOMEM, -ESRCH. timer_unreserve gives it back unused.
+ */
+struct timer_place {
+	struct p *p;
+};
+int timer_reserve(struct timer_place *place);
+void timer_start_reserved(struct timer_place *place, struct timer *t,
+			  rg_time when, timer_fn *fn, void *arg);
+void timer_unreserve(struct timer_place *place);
 
 /* timer_stop - true: it was armed and will not fire. May spin while fn runs. */
 bool timer_stop(struct timer *t);

@@ -150,8 +150,9 @@ void wake_for_timer(struct p *pp)
 
 static bool is_stopping(void)
 {
-	return atomic_load_explicit(&sched.status, memory_order_relaxed) ==
-	       SCHED_STOPPING;
+	/* OFF: the start was undone, or a straggler comes back too late. */
+	return atomic_load_explicit(&sched.status, memory_order_relaxed) !=
+	       SCHED_ON;
 }
 
 /* S3: something to run. */
@@ -169,11 +170,10 @@ static bool is_work_anywhere(void)
 }
 
 /* Its own P if that is idle, else any (I1). */
-static bool take_idle_p(struct m *mp)
+static struct p *take_any_locked(struct m *mp)
 {
 	struct p *pp = mp->last_p;
 
-	rtlock_lock(&sched.lock);
 	if (pp->status != P_IDLE)
 		pp = list_is_empty(&sched.idle_ps)
 			     ? NULL
@@ -181,6 +181,22 @@ static bool take_idle_p(struct m *mp)
 					    idle_link);
 	if (pp)
 		take_p_locked(pp);
+	return pp;
+}
+
+/* A P that a waker gave us since we looked comes first: with another one in its place
+ * it would be nobody's, and the spinning that was counted for it would never end. */
+static bool take_idle_p(struct m *mp)
+{
+	struct p *pp;
+
+	rtlock_lock(&sched.lock);
+	pp = mp->next_p;
+	mp->next_p = NULL;
+	if (pp)
+		mp->spinning = true; /* counted by the waker, W3 */
+	else
+		pp = take_any_locked(mp);
 	rtlock_unlock(&sched.lock);
 	if (pp)
 		acquire_p(mp, pp);
@@ -189,6 +205,8 @@ static bool take_idle_p(struct m *mp)
 
 static void start_spinning(struct m *mp)
 {
+	if (mp->spinning)
+		return;
 	mp->spinning = true;
 	/* Seq_cst, pairs with W3. */
 	atomic_fetch_add_explicit(&sched.nspinning, 1, memory_order_seq_cst);
@@ -224,7 +242,9 @@ static int64_t sleep_limit(const struct m *mp)
 	const struct p *pp = mp->last_p;
 	rg_time when, now;
 
-	if (atomic_load_explicit(&pp->last_m, memory_order_relaxed) != mp)
+	/* Held by another M: that one looks after its timers. */
+	if (atomic_load_explicit(&pp->last_m, memory_order_relaxed) != mp ||
+	    atomic_load_explicit(&pp->m, memory_order_relaxed))
 		return -1;
 	when = atomic_load_explicit(&pp->timers.earliest, memory_order_relaxed);
 	if (when == RG_FOREVER)
@@ -238,16 +258,11 @@ static void sleep_in_ring(struct m *mp, int64_t max)
 {
 	int64_t limit;
 
-	/* Seq_cst and fence, pair with the fences before ring_wake's callers
-	 * look at it (netpoll_cancel, T1, sched_stop). */
-	atomic_store_explicit(&mp->ring.sleeping, 1, memory_order_seq_cst);
-	atomic_thread_fence(memory_order_seq_cst);
 	limit = sleep_limit(mp);
 	if (max >= 0 && (limit < 0 || limit > max))
 		limit = max;
 	if (limit && !netpoll_has_requests(mp) && !is_stopping())
 		ring_wait(&mp->ring, limit);
-	atomic_store_explicit(&mp->ring.sleeping, 0, memory_order_relaxed);
 }
 
 /* S4, S5. */
@@ -258,17 +273,24 @@ static void sleep_idle(struct m *mp)
 	/* Serving a cancel request may have ended a wait. */
 	if (mp->reaped.head)
 		return;
+	/* Seq_cst and fence, pair with the fences before ring_wake's callers
+	 * look at it (netpoll_cancel, T1, sched_stop). */
+	ring_sleep_begin(&mp->ring);
 	rtlock_lock(&sched.lock);
 	has_p = mp->next_p != NULL;
 	mp->is_idle = !has_p;
 	sched.nidle_ms += !has_p;
 	is_last = deadlock_is_likely_locked();
 	rtlock_unlock(&sched.lock);
-	if (has_p)
+	if (has_p) {
+		atomic_store_explicit(&mp->ring.sleeping, 0,
+				      memory_order_relaxed);
 		return;
+	}
 	if (rg_unlikely(is_last))
 		deadlock_check();
 	sleep_in_ring(mp, is_last ? DEADLOCK_RECHECK_NS : -1);
+	atomic_store_explicit(&mp->ring.sleeping, 0, memory_order_relaxed);
 	rtlock_lock(&sched.lock);
 	mp->is_idle = false;
 	sched.nidle_ms--;

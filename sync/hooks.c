@@ -27,6 +27,10 @@ static bool is_in_parklot(unsigned reason)
 static bool forget(struct g *gp, void *arg)
 {
 	(void)arg;
+	/* A select that was woken and did not run any more is still in the queues
+	 * of its other channels. */
+	if (g_state(gp) == G_RUNNABLE && gp->wait_reason == WAIT_SELECT)
+		select_forget(gp);
 	if (g_state(gp) != G_WAITING)
 		return true;
 	if (gp->wait_reason == WAIT_CHAN_RECV ||

@@ -9,8 +9,7 @@
  *       up to 200 us: with few cores the holder may be off its CPU, and a waiter of
  *       higher real-time priority must not keep it there.
  *   I4  never taken in a signal handler.
- *   I5  locks are taken in the order of sched/lockrank.h (by convention, written
- *       at each lock's declaration).
+ *   I5  the order in which locks may nest is written at each lock's declaration.
  * Not a futex mutex: telling waiters costs a locked instruction in each unlock
  * (5 ns), on each channel operation; contention here is rare and short.
  */

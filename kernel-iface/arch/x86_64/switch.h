@@ -36,6 +36,16 @@ struct coro {
 #endif
 };
 
+/* Compiled for AVX-512 there are more registers that may hold something. */
+#ifdef __AVX512F__
+#define SWITCH_AVX512_CLOBBERS                                                 \
+	, "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22",       \
+		"xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", \
+		"xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#else
+#define SWITCH_AVX512_CLOBBERS
+#endif
+
 static inline __attribute__((always_inline)) void *
 coro_switch_raw(struct coro *from, struct coro *to, void *transfer)
 {
@@ -58,7 +68,7 @@ coro_switch_raw(struct coro *from, struct coro *to, void *transfer)
 			   "r13", "r14", "r15", "memory", "cc", "xmm0", "xmm1",
 			   "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
 			   "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
-			   "xmm14", "xmm15");
+			   "xmm14", "xmm15" SWITCH_AVX512_CLOBBERS);
 	return transfer;
 }
 
