@@ -30,9 +30,7 @@ static void stats(rg_http_writer *w, rg_http_request *r, void *arg)
 	long pages = 0;
 
 	(void)r, (void)arg;
-	if (f && fscanf(f, "%*d %ld", &pages) != 1)
-		pages = 0;
-	if (f)
+	if (f && fscanf(f, "%*d %ld", &pages) >= 0)
 		fclose(f);
 	rg_stats_read(&s, sizeof s);
 	rg_http_set_header(w, "Content-Type", "application/json");
@@ -71,6 +69,7 @@ static int serve(void *address)
 		fprintf(stderr, "demo_service: cannot serve on %s: %s%s\n",
 			(char *)address, rg_strerror(err),
 			err == -EADDRINUSE ? "; try another PORT=" : "");
+		rg_http_server_free(server);
 		return 1;
 	}
 	printf("ringgo demo on http://%1$s/  (Ctrl-C ends it)\n"

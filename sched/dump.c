@@ -136,7 +136,7 @@ static int dump_elsewhere(struct job *job)
 				     .arg = job,
 				     .name = "dump",
 				     .kind = G_SYSTEM,
-				     .stack_size = 48 * 1024};
+				     .stack_size = 46 * 1024};
 	int err;
 
 	job->waiter = getg();

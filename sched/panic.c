@@ -318,7 +318,7 @@ static void unroll_bottom(void)
 {
 	struct freeze_stack *s = &report.bottom;
 	size_t behind = report.depth > DEEP ? report.depth - DEEP : 0;
-	uintptr_t pcs[DEEP];
+	uintptr_t pcs[DEEP] = {0};
 
 	s->n = (uint16_t)(behind < DEEP ? behind : DEEP);
 	for (size_t i = 0; i < s->n; i++)

@@ -40,7 +40,7 @@
 #include "sched/sysmon.h"
 #include "sched/wake.h"
 
-enum { STACK_DEFAULT = 48 * 1024, RING_ENTRIES_DEFAULT = 256 };
+enum { STACK_DEFAULT = 46 * 1024, RING_ENTRIES_DEFAULT = 256 };
 enum { RING_ENTRIES_MAX = 32768 /* the kernel's */ };
 #define STRAGGLER_NS (500 * RG_MILLISECOND)
 
@@ -106,7 +106,7 @@ static int configure(const rg_config *config)
 	stack = (size_t)env_number("RINGGO_STACK");
 	if (!stack)
 		stack = config->stack_size ? config->stack_size : STACK_DEFAULT;
-	class_index = stack_class_of(stack);
+	class_index = spawn_class_of(stack);
 	if (class_index < 0) {
 		fprintf(stderr, "ringgo: a stack of %zu bytes is too large\n",
 			stack);

@@ -34,6 +34,8 @@ enum { GFREE_MAX = 256, GOID_BLOCK = 16, COLOURS = 16, COPY_MAX = 1024 };
 enum { NAME_MAX_LEN = 32 };
 
 static_assert(sizeof(struct g) <= 448, "a goroutine's record shares its page");
+static_assert(sizeof(struct g) + COLOURS * RG_CACHE_LINE <= SPAWN_RECORD_ROOM,
+	      "stacks are as large as asked for");
 
 /* ---- records in slots ---- */
 
@@ -261,7 +263,7 @@ static void init_g(struct g *gp, const struct sched_go_args *args,
 
 static int class_for(size_t stack_size)
 {
-	return stack_size ? stack_class_of(stack_size)
+	return stack_size ? spawn_class_of(stack_size)
 			  : (int)sched.default_class;
 }
 

@@ -25,7 +25,8 @@ typedef void rg_http_handler(rg_http_writer *w, rg_http_request *r, void *arg);
 
 /*
  * rg_http_handle - register fn for a pattern on the default mux; Go 1.22 patterns:
- * "[METHOD ][HOST]/PATH" with {name}, {name...} and {$}. 0, -EINVAL (pattern),
+ * "[METHOD ][HOST]/PATH" with {name}, {name...} and {$}; "*" takes every request that
+ * no other pattern takes, its target uncleaned. 0, -EINVAL (pattern),
  * -EEXIST (conflicts with another), -ENOMEM.
  */
 RG_API int rg_http_handle(const char *pattern, rg_http_handler *fn, void *arg);

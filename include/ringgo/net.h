@@ -40,7 +40,8 @@ RG_API void rg_listener_unref(rg_listener *l);
 RG_API const char *
 rg_listener_addr(const rg_listener *l); /* lives as long as l */
 
-/* rg_dial - connect; resolves names without stalling other goroutines. */
+/* rg_dial - connect; resolves names without stalling other goroutines. -ENXIO: no such
+ * host; -EAGAIN: no name server answers; else of socket(2) and connect(2). */
 RG_API int rg_dial(const char *network, const char *address, rg_conn **out);
 
 RG_API ssize_t rg_conn_read(rg_conn *c, void *buf,
@@ -52,7 +53,8 @@ RG_API ssize_t rg_conn_writev(rg_conn *c, const struct iovec *v, int n);
 RG_API int rg_conn_close_write(rg_conn *c);
 
 /* rg_conn_close - ends it for everyone, wakes whoever is parked on it (-ECANCELED),
- * gives up the caller's reference. 0 or a negative errno. */
+ * gives up the caller's reference, always. 0 or a negative errno; the first call
+ * returns when the descriptor is closed, another one -ECANCELED at once. */
 RG_API int rg_conn_close(rg_conn *c);
 RG_API rg_conn *rg_conn_ref(rg_conn *c);
 RG_API void rg_conn_unref(rg_conn *c);

@@ -20,7 +20,7 @@ RG_BEGIN_DECLS
 
 typedef struct rg_config {
 	int maxprocs;      /* how many Ps run goroutines; 0: as many as CPUs */
-	size_t stack_size; /* bytes of a goroutine's stack; 0: 64 KiB */
+	size_t stack_size; /* usable bytes of a goroutine's stack; 0: 46 KiB */
 	unsigned ring_entries; /* submission entries per ring; 0: 256 */
 	unsigned flags;
 	uint64_t reserved_[8]; /* zero */
@@ -32,7 +32,8 @@ typedef struct rg_config {
  * Returns what entry returns; other goroutines end with it and their defers do not
  * run. Cannot start: says why on stderr and returns a negative errno (-EBUSY: a
  * runtime is running already, or a goroutine of a former one never came back).
- * May be called again after it returned. NULL config: defaults.
+ * May be called again after it returned. NULL config: defaults. Threads of the host
+ * are not inside calls of this library when the runtime ends (as with rg_stop).
  */
 RG_API int rg_run(const rg_config *config, int (*entry)(void *arg), void *arg);
 
@@ -55,7 +56,7 @@ typedef struct rg_go_options {
  * rg_go - start fn(arg) in a goroutine of its own.
  * Returns 0, -ENOMEM (no memory for a stack), -EAGAIN (no stack to be had: limits
  * on mappings), -ESRCH (no runtime is running). Context: goroutine or any thread;
- * does not park.
+ * does not park, but a goroutine gives way to others when its queue is full.
  */
 RG_API int rg_go(void (*fn)(void *arg), void *arg);
 
@@ -79,14 +80,16 @@ RG_API void rg_defer(void (*fn)(void *), void *arg);
 RG_API uint64_t rg_goid(void); /* 0 on a foreign thread */
 RG_API void rg_set_name(const char *fmt, ...) RG_PRINTF(1, 2); /* 31 bytes */
 
-/* rg_gomaxprocs - how many Ps run goroutines. n <= 0 asks. */
+/* rg_gomaxprocs - how many Ps run goroutines; 0 without a runtime. In this version the
+ * number is set at start (rg_config, RINGGO_MAXPROCS); n is not looked at. */
 RG_API int rg_gomaxprocs(int n);
 RG_API int rg_num_cpu(void); /* affinity mask and cgroup CPU limit heeded */
 RG_API int64_t rg_num_goroutine(void); /* user goroutines, main included */
 
 /*
  * rg_sleep - park for d nanoseconds; d <= 0 returns at once.
- * Returns 0, or the bound context's error (-ECANCELED, -ETIMEDOUT) when it ends.
+ * Returns 0, the bound context's error (-ECANCELED, -ETIMEDOUT) when it ends, or
+ * -ENOMEM (no memory for the timer: it did not sleep).
  */
 RG_API int rg_sleep(rg_duration d);
 RG_API rg_time rg_now(void);       /* CLOCK_MONOTONIC */

@@ -3,7 +3,8 @@
  * ringgo/timer.h - timers and tickers with the semantics of Go 1.23 and later.
  *
  * A timer's channel has length and capacity 0: after stop or reset returned, no
- * stale value can be received. None of these calls parks.
+ * stale value can be received. None of these calls parks, but stop and reset wait
+ * for each other when they meet on one timer.
  */
 #ifndef RINGGO_TIMER_H
 #define RINGGO_TIMER_H
@@ -16,7 +17,8 @@ typedef struct rg_timer rg_timer;
 typedef struct rg_ticker rg_ticker;
 
 /* rg_timer_new - fires once after d, sending the rg_time of the moment. NULL: no
- * memory. stop and reset return true when the timer was active. */
+ * memory, or no runtime. stop and reset return true when the timer was active; reset
+ * panics when out of memory. The channel is for receiving: a send or close panics. */
 RG_API rg_timer *rg_timer_new(rg_duration d);
 RG_API bool rg_timer_stop(rg_timer *t);
 RG_API bool rg_timer_reset(rg_timer *t, rg_duration d);

@@ -506,7 +506,7 @@ static void little_stack(void *arg)
 
 static void little_stack_body(void *arg)
 {
-	rg_go_options o = {.stack_size = 16 * 1024};
+	rg_go_options o = {.stack_size = 14 * 1024};
 
 	(void)arg;
 	rg_waitgroup_add(&group, 1);
