@@ -216,9 +216,15 @@ void stack_arena_free(struct stack_arena *a)
 {
 	uint32_t n = atomic_load_explicit(&a->nchunks, memory_order_relaxed);
 
-	for (uint32_t c = 0; c < n; c++)
-		munmap(a->chunks[c].base,
-		       (size_t)a->chunks[c].slots << a->slot_shift);
+	for (uint32_t c = 0; c < n; c++) {
+		size_t size = (size_t)a->chunks[c].slots << a->slot_shift;
+
+#if RG_ASAN
+		/* Whatever is mapped there next is no stack any more. */
+		__asan_unpoison_memory_region(a->chunks[c].base, size);
+#endif
+		munmap(a->chunks[c].base, size);
+	}
 	atomic_store_explicit(&a->nchunks, 0, memory_order_relaxed);
 	atomic_store_explicit(&a->nslots, 0, memory_order_relaxed);
 }

@@ -63,14 +63,17 @@ static void run(struct wait_op *w)
 }
 
 /*
- * The operation was interrupted before it did anything. Besides EINTR the kernel's
- * own restart codes (512 to 516) come out of io_uring when one of its workers was
- * interrupted in a call that a system call's exit would have restarted (seen on
- * 6.18 with a pipe read that was cancelled).
+ * The operation ended before it did anything. Besides EINTR the kernel's own restart
+ * codes (512 to 516) come out of io_uring when one of its workers was interrupted in
+ * a call that a system call's exit would have restarted (seen on 6.18 with a pipe read
+ * that was cancelled), and ECANCELED, unasked, when it could not start a worker for an
+ * operation because signals kept interrupting it (seen on 6.18 with a write to a memfd
+ * during dumps, whose SIGURGs freeze all Ms).
  */
-static bool is_interrupted(int res)
+static bool did_nothing(int res)
 {
-	return res == -EINTR || (res <= -512 && res >= -516);
+	return res == -EINTR || res == -ECANCELED ||
+	       (res <= -512 && res >= -516);
 }
 
 /* What the caller is told; -EINTR: do it again. */
@@ -79,9 +82,9 @@ static int outcome(const struct wait_op *w)
 	/* Relaxed: ordered by D1/D2 and the run queue. */
 	int err = atomic_load_explicit(&w->cancel_err, memory_order_relaxed);
 
-	if ((w->res == -ECANCELED || is_interrupted(w->res)) && err)
-		return err;
-	return is_interrupted(w->res) ? -EINTR : w->res;
+	if (!did_nothing(w->res))
+		return w->res;
+	return err ? err : -EINTR;
 }
 
 /* The number is being closed: yield, then look again. Nothing may yield between the

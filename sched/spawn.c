@@ -26,10 +26,6 @@
 #include "sched/switch.h"
 #include "sched/wake.h"
 
-#if RG_ASAN
-void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
-#endif
-
 enum { GFREE_MAX = 256, GOID_BLOCK = 16, COLOURS = 16, COPY_MAX = 1024 };
 enum { NAME_MAX_LEN = 32 };
 
