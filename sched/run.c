@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -133,10 +134,39 @@ static void announce(int *counter, int err)
 	pthread_mutex_unlock(&control);
 }
 
+static bool has_room(void)
+{
+	size_t room = 8 << 20;
+	void *p = mmap(NULL, room, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p != MAP_FAILED && !munmap(p, room);
+}
+
+/*
+ * jemalloc 5.3 crashes when a thread's first allocation finds no memory for the
+ * thread's arena (seen under RLIMIT_AS, long after the start, when stacks had used
+ * up the rest): it is made now. Locked, as others take room as well.
+ */
+static int prime_allocator(void)
+{
+	void *p = NULL;
+
+	pthread_mutex_lock(&control);
+	if (has_room())
+		p = rgk_alloc(1);
+	rgk_free(p);
+	pthread_mutex_unlock(&control);
+	return p ? 0 : -ENOMEM;
+}
+
 static int m_begin(struct m *mp)
 {
-	int err = ring_open(&mp->ring, sched.ring_entries);
+	int err = prime_allocator();
 
+	if (err)
+		return err;
+	err = ring_open(&mp->ring, sched.ring_entries);
 	if (err)
 		return err;
 	err = sigsetup_thread_start();
@@ -267,8 +297,11 @@ static void start_threads(int first)
 
 	for (int i = first; i < n; i++) {
 		struct m *mp = m_of(i);
-		int err = -pthread_create(&mp->thread, NULL, m_main, mp);
+		int err;
 
+		pthread_mutex_lock(&control); /* see prime_allocator */
+		err = -pthread_create(&mp->thread, NULL, m_main, mp);
+		pthread_mutex_unlock(&control);
 		/* On success it is the thread's to write: it may have. */
 		if (err)
 			mp->start_err = err;
@@ -285,6 +318,14 @@ static void say_refused(int err)
 {
 	char why[512];
 
+	if (err == -EAGAIN || (err == -ENOMEM && !has_room())) {
+		fprintf(stderr,
+			"ringgo: cannot start a thread: %s (address space: "
+			"RLIMIT_AS, 'ulimit -v'; number of threads: "
+			"RLIMIT_NPROC, 'ulimit -u')\n",
+			rg_strerror(err));
+		return;
+	}
 	probe_explain(err, why, sizeof why);
 	fprintf(stderr, "ringgo: cannot start: io_uring is refused (%s): %s\n",
 		rg_strerror(err), why);
@@ -464,8 +505,7 @@ static int start(const rg_config *config, int first)
 	place_ps();
 	err = sysmon_start();
 	if (err) {
-		fprintf(stderr, "ringgo: cannot start a thread: %s\n",
-			rg_strerror(err));
+		say_refused(err);
 		goto stop_signals;
 	}
 	return 0;
