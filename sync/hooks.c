@@ -21,7 +21,9 @@ static void retain(rg_ctx *c)
 
 static bool is_in_parklot(unsigned reason)
 {
-	return reason == WAIT_MUTEX || reason == WAIT_WAITGROUP;
+	return reason == WAIT_MUTEX || reason == WAIT_WAITGROUP ||
+	       reason == WAIT_RWMUTEX_LOCK || reason == WAIT_RWMUTEX_RLOCK ||
+	       reason == WAIT_COND || reason == WAIT_SEMAPHORE;
 }
 
 static bool forget(struct g *gp, void *arg)
@@ -31,6 +33,9 @@ static bool forget(struct g *gp, void *arg)
 	 * of its other channels. */
 	if (g_state(gp) == G_RUNNABLE && gp->wait_reason == WAIT_SELECT)
 		select_forget(gp);
+	/* So may be one whose context ended its wait. */
+	if (g_state(gp) == G_RUNNABLE && gp->wait_reason == WAIT_SEMAPHORE)
+		parklot_forget(gp);
 	if (g_state(gp) != G_WAITING)
 		return true;
 	if (gp->wait_reason == WAIT_CHAN_RECV ||

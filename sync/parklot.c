@@ -51,6 +51,7 @@ static void push(struct bucket *b, struct parked *w, bool front)
 	struct parked *first = *at;
 
 	w->next = w->prev = NULL;
+	w->queued = true;
 	if (!first) {
 		w->last = w;
 		w->next_addr = NULL;
@@ -73,6 +74,7 @@ static void pop(struct parked **at)
 {
 	struct parked *first = *at, *second = first->next;
 
+	first->queued = false;
 	if (second) {
 		second->prev = NULL;
 		second->last = first->last;
@@ -83,16 +85,40 @@ static void pop(struct parked **at)
 	}
 }
 
+/* Unlink w, wherever it stands. */
+static void unlink_parked(struct bucket *b, struct parked *w)
+{
+	struct parked **at = find(b, w->addr);
+
+	RG_ASSERT(*at);
+	if (*at == w) {
+		pop(at);
+		return;
+	}
+	w->queued = false;
+	w->prev->next = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	else
+		(*at)->last = w->prev;
+}
+
+static void init_parked(struct parked *w, const void *addr)
+{
+	w->gp = getg();
+	if (rg_unlikely(!w->gp))
+		rg_panic("out of memory: this thread cannot wait");
+	w->addr = (uintptr_t)addr;
+	w->heeds = false;
+	w->handed = false;
+}
+
 bool parklot_park(struct parked *w, const void *addr, parklot_check *check,
 		  void *arg, bool front, enum wait_reason reason)
 {
 	struct bucket *b = bucket_of((uintptr_t)addr);
 
-	w->gp = getg();
-	if (rg_unlikely(!w->gp))
-		rg_panic("out of memory: this thread cannot wait");
-	w->addr = (uintptr_t)addr;
-	w->handed = false;
+	init_parked(w, addr);
 	rtlock_lock(&b->lock);
 	if (!check(arg)) {
 		rtlock_unlock(&b->lock);
@@ -147,11 +173,155 @@ void parklot_unpark_all(const void *addr, parklot_release_all *release,
 		struct parked *next = w->next;
 		struct g *gp = w->gp;
 
+		w->queued = false;
 		san_release(w);
 		sched_ready_tail(gp);
 		w = next;
 	}
 }
+
+/* ---- the general form ------------------------------------------------------ */
+
+struct parked *parkq_oldest(const struct parkq *q)
+{
+	struct parked *w = *q->at;
+
+	/* When the last one is taken, another address' stands there. */
+	return w && w->addr == q->addr ? w : NULL;
+}
+
+bool parkq_take(struct parkq *q)
+{
+	struct parked *w = *q->at;
+
+	pop(q->at);
+	if (w->heeds && !wake_claim(w->gp, WAKE_EVENT))
+		return false;
+	san_release(w);
+	if (w->gp)
+		ready_list_add(&q->ready, w->gp);
+	return true;
+}
+
+static struct parkq queue_at(struct bucket *b, uintptr_t addr)
+{
+	return (struct parkq){.at = find(b, addr), .addr = addr};
+}
+
+/* Unlock b and ready who was taken. */
+static void ready_taken(struct bucket *b, struct parkq *q)
+{
+	struct g *first = q->ready.head;
+
+	rtlock_unlock(&b->lock);
+	if (first && first == q->ready.tail)
+		sched_ready(first);
+	else
+		sched_ready_all(&q->ready);
+}
+
+void parklot_unpark(const void *addr, parklot_release *release, void *arg)
+{
+	struct bucket *b = bucket_of((uintptr_t)addr);
+	struct parkq q;
+
+	rtlock_lock(&b->lock);
+	q = queue_at(b, (uintptr_t)addr);
+	release(arg, &q);
+	ready_taken(b, &q);
+}
+
+/* ---- waiting that heeds the context ------------------------------------------ */
+
+/* The bucket is locked. If the context has ended by now it is in no queue, whether
+ * it is about to be readied or was not parked at all. */
+static bool commit_heeding(struct g *gp, void *arg)
+{
+	struct parked *w = arg;
+	struct bucket *b = bucket_of(w->addr);
+
+	/* Relaxed: see wake_claim. */
+	if (atomic_load_explicit(&gp->wake_state, memory_order_relaxed) !=
+	    WAKE_NONE)
+		unlink_parked(b, w);
+	rtlock_unlock(&b->lock);
+	return true;
+}
+
+enum wake_state parklot_park_heeding(struct parked *w, const void *addr,
+				     parklot_checkq *check, void *arg,
+				     enum wait_reason reason)
+{
+	struct bucket *b = bucket_of((uintptr_t)addr);
+	enum wake_state how;
+	struct parkq q;
+
+	init_parked(w, addr);
+	w->heeds = true;
+	rtlock_lock(&b->lock);
+	q = queue_at(b, (uintptr_t)addr);
+	if (!check(arg, &q)) {
+		rtlock_unlock(&b->lock);
+		return WAKE_NONE;
+	}
+	wake_begin(w->gp);
+	push(b, w, false);
+	san_release(&b->lock);
+	w->gp->park_slot = w;
+	how = sched_park_until(commit_heeding, w, RG_FOREVER, true, reason,
+			       addr);
+	san_acquire(w);
+	return how;
+}
+
+void parklot_leave(struct parked *w, parklot_release *release, void *arg)
+{
+	struct bucket *b = bucket_of(w->addr);
+	struct parkq q;
+
+	rtlock_lock(&b->lock);
+	if (w->queued)
+		unlink_parked(b, w);
+	q = queue_at(b, w->addr);
+	release(arg, &q);
+	ready_taken(b, &q);
+}
+
+/* ---- waiting in two steps ------------------------------------------------------ */
+
+void parklot_queue(struct parked *w, const void *addr, void (*mark)(void *arg),
+		   void *arg)
+{
+	struct bucket *b = bucket_of((uintptr_t)addr);
+
+	init_parked(w, addr);
+	/* Not to be readied before it parks. */
+	w->gp = NULL;
+	rtlock_lock(&b->lock);
+	mark(arg);
+	push(b, w, false);
+	rtlock_unlock(&b->lock);
+}
+
+void parklot_sleep(struct parked *w, enum wait_reason reason)
+{
+	struct bucket *b = bucket_of(w->addr);
+	struct g *gp = getg();
+
+	rtlock_lock(&b->lock);
+	if (!w->queued) {
+		rtlock_unlock(&b->lock);
+		san_acquire(w);
+		return;
+	}
+	w->gp = gp;
+	gp->park_slot = w;
+	san_release(&b->lock);
+	sched_park_unlock(&b->lock, reason, (const void *)w->addr);
+	san_acquire(w);
+}
+
+/* ---- tests, the end of a runtime --------------------------------------------- */
 
 size_t parklot_count(const void *addr)
 {
@@ -169,19 +339,9 @@ void parklot_forget(struct g *gp)
 {
 	struct parked *w = gp->park_slot;
 	struct bucket *b = bucket_of(w->addr);
-	struct parked **at;
 
 	rtlock_lock(&b->lock);
-	at = find(b, w->addr);
-	RG_ASSERT(*at);
-	if (*at == w) {
-		pop(at);
-	} else {
-		w->prev->next = w->next;
-		if (w->next)
-			w->next->prev = w->prev;
-		else
-			(*at)->last = w->prev;
-	}
+	if (w->queued)
+		unlink_parked(b, w);
 	rtlock_unlock(&b->lock);
 }

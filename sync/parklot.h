@@ -15,15 +15,18 @@
  *       number.
  *   I3  waiters of one address are woken in the order in which they parked, except
  *       those who parked with `front`.
+ *   I4  a waiter whose context ended is in the queue until it runs; parkq_take passes
+ *       over it.
  * Callbacks run with a runtime lock held: no parking, no allocation, a few lines.
- * Lock rank: a bucket's lock is innermost; nothing is locked under it.
+ * Lock rank: under a bucket's lock only a cancel token's is taken, by those who park
+ * and heed it.
  */
 #ifndef RG_SYNC_PARKLOT_H
 #define RG_SYNC_PARKLOT_H
 
 #include <ringgo/base.h>
 
-#include "sched/g.h"
+#include "sched/park.h"
 
 /* One who waits; on its stack. Links under the bucket's lock. */
 struct parked {
@@ -32,9 +35,18 @@ struct parked {
 	struct parked *last;      /* the youngest; the oldest's only */
 	struct parked *next_addr; /* the oldest of another address; likewise */
 	uintptr_t addr;
-	struct g *gp;
+	struct g *gp; /* NULL: queued, but not parked yet (parklot_queue) */
+	bool queued;
+	bool heeds;    /* its context may wake it, too: const while queued */
 	bool starving; /* its owner's, for `release` to read */
 	bool handed;   /* `release`'s, for the owner to read */
+};
+
+/* The waiters of one address while their bucket is locked. */
+struct parkq {
+	struct parked **at; /* the oldest, if there is one: see parkq_oldest */
+	uintptr_t addr;
+	struct ready_list ready; /* taken; readied after the unlock */
 };
 
 /* Whether to wait still; may change the word. */
@@ -46,6 +58,12 @@ typedef void parklot_release_one(void *arg, struct parked *first, bool more);
 
 /* Change the word; whether all waiters are to be woken. */
 typedef bool parklot_release_all(void *arg);
+
+/* The general form of both: takes from q whom it wants to wake. */
+typedef void parklot_release(void *arg, struct parkq *q);
+
+/* Whether to wait still, seeing who waits already. */
+typedef bool parklot_checkq(void *arg, struct parkq *q);
 
 /*
  * parklot_park - wait at addr unless check says no; w->starving is the caller's to
@@ -63,10 +81,43 @@ void parklot_unpark_one(const void *addr, parklot_release_one *release,
 void parklot_unpark_all(const void *addr, parklot_release_all *release,
 			void *arg);
 
+/* parklot_unpark - wake whom release takes from the queue. Does not park. */
+void parklot_unpark(const void *addr, parklot_release *release, void *arg);
+
+/* parkq_oldest - who waited longest; NULL: nobody waits. */
+struct parked *parkq_oldest(const struct parkq *q);
+
+/* parkq_take - unlink the oldest one, which is woken after the callback. false: its
+ * context was quicker, it is not woken by us. */
+bool parkq_take(struct parkq *q);
+
+/*
+ * parklot_park_heeding - as parklot_park, but the goroutine's context may end the
+ * wait. WAKE_NONE: check said no; WAKE_EVENT: taken; WAKE_CANCEL: the context ended,
+ * and the caller must call parklot_leave.
+ */
+enum wake_state parklot_park_heeding(struct parked *w, const void *addr,
+				     parklot_checkq *check, void *arg,
+				     enum wait_reason reason);
+
+/* parklot_leave - w, whose context ended, leaves the queue; then as parklot_unpark:
+ * there may be somebody who waited behind it only. */
+void parklot_leave(struct parked *w, parklot_release *release, void *arg);
+
+/*
+ * parklot_queue, parklot_sleep - waiting in two steps, between which a mutex may be
+ * unlocked (but nothing may park): from the first one on wake-ups count. mark runs
+ * under the bucket's lock. sleep returns once w was taken.
+ */
+void parklot_queue(struct parked *w, const void *addr, void (*mark)(void *arg),
+		   void *arg);
+void parklot_sleep(struct parked *w, enum wait_reason reason);
+
 /* parklot_count - how many wait at addr; for tests. */
 size_t parklot_count(const void *addr);
 
-/* parklot_forget - gp, parked here, will never run again: its runtime ended. */
+/* parklot_forget - gp, parked here, or woken by its context and not run since, will
+ * never run again: its runtime ended. */
 void parklot_forget(struct g *gp);
 
 #endif

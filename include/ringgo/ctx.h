@@ -4,8 +4,8 @@
  *
  * Reference counted; a constructor returns one reference and NULL when out of
  * memory (a NULL parent panics). A child ends when its parent does. While a context
- * is bound to a goroutine, its parking calls heed it: rg_sleep and all file,
- * socket, network and HTTP calls but the close family return its error.
+ * is bound to a goroutine, its parking calls heed it: rg_sleep, rg_sem_acquire and
+ * all file, socket, network and HTTP calls but the close family return its error.
  */
 #ifndef RINGGO_CTX_H
 #define RINGGO_CTX_H

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ringgo/sync.h - mutex, wait group, once.
+ * ringgo/sync.h - mutex, reader/writer mutex, wait group, once, condition, semaphore,
+ * group, singleflight, pool.
  *
- * The objects are embedded in the user's own; zeroed memory is a valid, unlocked
- * one. They may be used from goroutines and from any other thread (which blocks),
- * hold no resources, and need no destruction. A mutex may be freed by whoever
- * unlocks it last; a wait group may leave its scope as soon as wait returns.
+ * All but groups and pools are embedded in the user's own objects; zeroed memory is
+ * a valid, unlocked one (a semaphore of 0). They may be used from goroutines and
+ * from any other thread (which blocks), hold no resources, and need no destruction.
+ * A mutex, of either kind, may be freed by whoever unlocks it last; a wait group may
+ * leave its scope as soon as wait returns, a semaphore as soon as the last acquire
+ * has, and a condition when nobody waits. Only rg_sem_acquire heeds the bound
+ * context.
  */
 #ifndef RINGGO_SYNC_H
 #define RINGGO_SYNC_H
@@ -24,6 +28,22 @@ typedef struct rg_mutex {
 RG_API void rg_mutex_lock(rg_mutex *m);
 RG_API bool rg_mutex_try_lock(rg_mutex *m);
 RG_API void rg_mutex_unlock(rg_mutex *m);
+
+typedef struct rg_rwmutex {
+	uint32_t state_;
+	uint32_t reserved_;
+} rg_rwmutex;
+
+/* Many readers or one writer; not owner-bound. New readers wait while a writer waits,
+ * and those that wait when a writer unlocks come before the next writer: neither
+ * starves. So a reader that read-locks again may deadlock, as in Go. Unlocking
+ * what is not locked that way panics. */
+RG_API void rg_rwmutex_lock(rg_rwmutex *m);
+RG_API bool rg_rwmutex_try_lock(rg_rwmutex *m);
+RG_API void rg_rwmutex_unlock(rg_rwmutex *m);
+RG_API void rg_rwmutex_rlock(rg_rwmutex *m);
+RG_API bool rg_rwmutex_try_rlock(rg_rwmutex *m);
+RG_API void rg_rwmutex_runlock(rg_rwmutex *m);
 
 typedef struct rg_waitgroup {
 	uint64_t state_;
@@ -47,6 +67,99 @@ typedef struct rg_once {
 /* rg_once_do - run fn(arg) the first time; every caller returns after it ended. A fn
  * that calls rg_exit counts as done. A recursive call deadlocks, as in Go. */
 RG_API void rg_once_do(rg_once *o, void (*fn)(void *arg), void *arg);
+
+typedef struct rg_cond {
+	uint64_t self_;
+	uint32_t waiters_;
+	uint32_t reserved_;
+} rg_cond;
+
+/* rg_cond_wait - unlock m, wait to be woken, lock m again; m is locked by the caller.
+ * A signal given after m was unlocked is not missed. Test the condition in a loop.
+ * A cond that is used at another address than before panics: it was copied. */
+RG_API void rg_cond_wait(rg_cond *c, rg_mutex *m);
+
+/* signal wakes who has waited longest, broadcast all who wait now. The mutex may be
+ * held and need not be. Neither parks. */
+RG_API void rg_cond_signal(rg_cond *c);
+RG_API void rg_cond_broadcast(rg_cond *c);
+
+typedef struct rg_sem {
+	uint64_t state_;
+} rg_sem;
+
+/*
+ * rg_sem_acquire - take n >= 0 units; waits until they are there and all who came
+ * before have got theirs, so that a large request is not starved. Returns 0, or the
+ * error of the bound context when that has ended (-ECANCELED, -ETIMEDOUT); nothing
+ * is taken then. A negative n panics.
+ */
+RG_API int rg_sem_acquire(rg_sem *s, int64_t n);
+
+/* rg_sem_try_acquire - the same, if it need not wait. Does not park. */
+RG_API bool rg_sem_try_acquire(rg_sem *s, int64_t n);
+
+/* rg_sem_release - add n >= 0 units: a semaphore of n is made so, too. Does not park.
+ * More than 2^62 panic. */
+RG_API void rg_sem_release(rg_sem *s, int64_t n);
+
+/* Goroutines that work on one thing: Go's errgroup. */
+typedef struct rg_group rg_group;
+
+/* rg_group_new - its context is a child of parent and ends with the first error, at the
+ * latest when rg_group_wait returns. NULL: out of memory. */
+RG_API rg_group *rg_group_new(rg_ctx *parent);
+
+/*
+ * rg_group_go - run fn(arg) in a goroutine to which the group's context is bound; a
+ * negative result is an error, and the first one cancels the context with itself as
+ * the reason. rg_exit in fn is no error. Parks while the limit is reached. Returns
+ * as rg_go does.
+ */
+RG_API int rg_group_go(rg_group *g, int (*fn)(void *arg), void *arg);
+
+/* rg_group_wait - wait until all have ended; the first error or 0. Frees g. */
+RG_API int rg_group_wait(rg_group *g);
+
+/* rg_group_set_limit - at most n goroutines at a time; 0: none; negative, as at first:
+ * any number. Panics while there are goroutines in the group. */
+RG_API void rg_group_set_limit(rg_group *g, int n);
+RG_API rg_ctx *rg_group_ctx(rg_group *g); /* lent */
+
+typedef struct rg_singleflight {
+	rg_mutex mutex_;
+	void *calls_;
+} rg_singleflight;
+
+/*
+ * rg_singleflight_do - call fn(arg, value) unless a call for an equal key is under way:
+ * then wait for that one. All get its result and the same *value (NULL if fn leaves
+ * it alone): let it be reference-counted or owned elsewhere. *shared: several callers
+ * got it. value and shared may be NULL; key is copied. A fn that calls rg_exit is
+ * -ECANCELED for those who wait. -ENOMEM: fn was not called. A recursive call with
+ * an equal key deadlocks, as in Go.
+ */
+RG_API int rg_singleflight_do(rg_singleflight *s, const char *key,
+			      int (*fn)(void *arg, void **value), void *arg,
+			      void **value, bool *shared);
+
+/* Things that are costly to make, kept for whoever needs one next. */
+typedef struct rg_pool rg_pool;
+
+/* rg_pool_new - make is called by get when there is nothing (NULL: get returns NULL
+ * then), destroy with what the pool drops (NULL: nothing is done). NULL: out of
+ * memory. */
+RG_API rg_pool *rg_pool_new(void *(*make)(void), void (*destroy)(void *));
+
+/* rg_pool_get - an item that nobody else has. rg_pool_put - give it, or any other, to
+ * the pool; NULL is nothing. What was not taken for 10 to 20 seconds is dropped by
+ * some later put. */
+RG_API void *rg_pool_get(rg_pool *p);
+RG_API void rg_pool_put(rg_pool *p, void *item);
+
+/* rg_pool_free - drop all that is in it, and the pool; nobody uses it any more. NULL is
+ * nothing. */
+RG_API void rg_pool_free(rg_pool *p);
 
 RG_END_DECLS
 
