@@ -22,8 +22,11 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/check.h"
@@ -255,6 +258,25 @@ static bool is_shortage(int err)
 	       err == -ENOMEM;
 }
 
+/* Once a process: a server that answers nobody must not be silent about it. */
+static void say_shortage(int err)
+{
+	static atomic_flag said = ATOMIC_FLAG_INIT;
+	const char *parts[] = {"ringgo: accept: ", rg_strerror(err),
+			       "; trying again (said once)\n"};
+	struct iovec v[3];
+
+	/* Relaxed: only elects. */
+	if (atomic_flag_test_and_set_explicit(&said, memory_order_relaxed))
+		return;
+	for (int i = 0; i < 3; i++)
+		v[i] = (struct iovec){(void *)(uintptr_t)parts[i],
+				      strlen(parts[i])};
+	/* Nobody to tell when stderr does not take it. */
+	if (writev(STDERR_FILENO, v, 3) < 0)
+		return;
+}
+
 /* Wait *delay and double it. 0: go on; else close or the context ended it. */
 static int back_off(struct rg_listener *l, rg_duration *delay)
 {
@@ -310,6 +332,7 @@ static int accept_loop(struct rg_listener *l, rg_conn **out)
 			return 0;
 		}
 		if (is_shortage(err)) {
+			say_shortage(err);
 			err = back_off(l, &delay);
 			if (err)
 				break;

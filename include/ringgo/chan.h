@@ -51,7 +51,8 @@ RG_API bool rg_chan_recv_sized(rg_chan *c, void *elem, size_t size);
 #define rg_recv(c, pointer)                                                    \
 	rg_chan_recv_sized((c), (pointer), sizeof *(pointer))
 
-/* One case of a select. Fill with RG_SEND or RG_RECV; read `ok` afterwards. */
+/* One case of a select. Fill with RG_SEND or RG_RECV; read `ok` afterwards. The size
+ * of what the pointer points at is not checked: it must be the channel's. */
 typedef struct rg_case {
 	rg_chan *chan_; /* NULL: never ready */
 	void *elem_;

@@ -66,13 +66,24 @@ RG_API const char *rg_http_method(const rg_http_request *r);
 RG_API const char *rg_http_target(const rg_http_request *r); /* as sent */
 RG_API const char *rg_http_path(const rg_http_request *r);   /* decoded */
 RG_API const char *rg_http_query(rg_http_request *r, const char *key);
+/* rg_http_header, _query and _path_value return NULL for what is not there; of several
+ * header fields of one name, the first. */
 RG_API const char *rg_http_header(const rg_http_request *r, const char *name);
 RG_API const char *rg_http_path_value(rg_http_request *r, const char *name);
-RG_API rg_ctx *rg_http_ctx(rg_http_request *r); /* lent; ends with the client */
+/* rg_http_ctx - lent; ends with the client or when the handler returns. It is not bound:
+ * rg_ctx_bind it to make the handler's sleeps and I/O heed it, and bind the former one
+ * back before answering, as writes heed the bound context, too. */
+RG_API rg_ctx *rg_http_ctx(rg_http_request *r);
 
 /* rg_http_body_read - 0 = end; -EBADMSG malformed, -EMSGSIZE over the limit. */
 RG_API ssize_t rg_http_body_read(rg_http_request *r, void *buf, size_t n);
 
+/*
+ * rg_http_set_header, rg_http_status - count until the head is sent: at the first
+ * flush, or when more than 4 KiB were written. A later value replaces an earlier one
+ * (Set-Cookie adds). CR and LF in a value become spaces, a name that is no token is
+ * ignored, a status outside 100 to 599 becomes 500.
+ */
 RG_API void rg_http_set_header(rg_http_writer *w, const char *name,
 			       const char *value);
 RG_API void rg_http_status(rg_http_writer *w, int code);
@@ -111,8 +122,11 @@ RG_API int rg_http_get(const char *url, rg_http_response **out);
 
 RG_API int rg_http_response_status(const rg_http_response *resp);
 RG_API const char *rg_http_response_status_text(const rg_http_response *resp);
+/* rg_http_response_header - NULL: not there; lives until close. */
 RG_API const char *rg_http_response_header(const rg_http_response *resp,
 					   const char *name);
+/* rg_http_response_read - 0: the end; -EBADMSG: malformed or cut short; -EPIPE: the
+ * peer is gone; -ETIMEDOUT, -ECANCELED: the call's time or context ended. */
 RG_API ssize_t rg_http_response_read(rg_http_response *resp, void *buf,
 				     size_t n);
 RG_API void rg_http_response_close(rg_http_response *resp);

@@ -105,7 +105,8 @@ RG_API void *rg_blocking(void *(*fn)(void *), void *arg);
 /*
  * rg_signal_notify - from now on each of the n signals is sent to c (element type
  * int) instead of its default action. Never blocks: a full channel drops. Takes a
- * reference to c. -EINVAL: a signal that cannot be caught or is the runtime's own.
+ * reference to c. -EINVAL: SIGKILL, SIGSTOP, SIGURG and the signals of faults. SIGQUIT
+ * is allowed: it then no longer dumps.
  * rg_signal_stop - no more to c; signals nobody listens to get back their former
  * disposition. -ENOENT: c was not notified.
  */
