@@ -31,11 +31,13 @@ static bool is_stopping(void)
 	       SCHED_ON;
 }
 
-/* F3. One goroutine to run, and a fair share of the rest to the local queue. */
+/* F3. One goroutine to run, and a fair share of the rest to the local queue, as far
+ * as it has room: what is taken out is never put back, the order is kept. */
 static struct g *global_get(struct p *pp, uint32_t max)
 {
+	uint32_t room = RUNQ_SIZE - runq_ring_len(&pp->runq);
 	struct g *gp;
-	uint32_t n, share;
+	uint32_t share;
 
 	/* Relaxed: a look; wake.c's S1 looks under the lock. */
 	if (!atomic_load_explicit(&sched.global_len, memory_order_relaxed))
@@ -44,16 +46,16 @@ static struct g *global_get(struct p *pp, uint32_t max)
 	share = sched.global.len / (uint32_t)sched.nprocs + 1;
 	if (share > max)
 		share = max;
+	if (share > room + 1)
+		share = room + 1;
 	gp = gqueue_pop(&sched.global);
-	for (n = gp != NULL; n && n < share; n++) {
+	for (uint32_t n = 1; gp && n < share; n++) {
 		struct g *more = gqueue_pop(&sched.global);
 
 		if (!more)
 			break;
-		if (!runq_put(&pp->runq, more)) {
-			gqueue_push(&sched.global, more);
-			break;
-		}
+		/* Thieves only make more room. */
+		RG_ASSERT(runq_put(&pp->runq, more));
 	}
 	atomic_store_explicit(&sched.global_len, sched.global.len,
 			      memory_order_relaxed);

@@ -67,6 +67,15 @@ static inline struct g *runq_slot(struct runq *q, uint32_t i)
 				    memory_order_relaxed);
 }
 
+/* The ring alone. Owner only: exact but for thieves, who only take. */
+static inline uint32_t runq_ring_len(const struct runq *q)
+{
+	/* B4 acquire, pairs with B3. Tail: relaxed, ours (I1). */
+	uint32_t head = atomic_load_explicit(&q->head, memory_order_acquire);
+
+	return atomic_load_explicit(&q->tail, memory_order_relaxed) - head;
+}
+
 static inline struct g *runq_take_next(struct runq *q)
 {
 	/* Relaxed: a look; N2 acquire, pairs with N1. */
