@@ -754,7 +754,7 @@ static void quits_with_handler(void *arg)
 
 static void quits_without_ours(void *arg)
 {
-	rg_config config = {.flags = RG_NO_SIGQUIT};
+	rg_config config = {.maxprocs = 2, .flags = RG_NO_SIGQUIT};
 
 	signal(SIGQUIT, on_quit);
 	t_run_config(&config, quit_body, arg);
