@@ -31,6 +31,7 @@
 #include "kernel-iface/cpus.h"
 #include "kernel-iface/probe.h"
 #include "sched/blocking.h"
+#include "sched/debugenv.h"
 #include "sched/fdesc.h"
 #include "sched/getg.h"
 #include "sched/netpoll.h"
@@ -98,6 +99,7 @@ static int configure(const rg_config *config)
 	int class_index;
 	long n;
 
+	debugenv_read();
 	if (!config)
 		config = &none;
 	n = env_number("RINGGO_MAXPROCS");
