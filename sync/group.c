@@ -71,14 +71,26 @@ struct member {
 	struct g_defer *defer;
 };
 
-static void join(rg_group *g)
+static bool is_full(const rg_group *g)
 {
+	return g->limit >= 0 && g->active >= g->limit;
+}
+
+/* false: there is no room, and may_wait is not set. */
+static bool join(rg_group *g, bool may_wait)
+{
+	bool joins;
+
 	rg_mutex_lock(&g->mutex);
-	while (g->limit >= 0 && g->active >= g->limit)
+	while (may_wait && is_full(g))
 		rg_cond_wait(&g->slot_free, &g->mutex);
-	g->active++;
+	joins = !is_full(g);
+	if (joins)
+		g->active++;
 	rg_mutex_unlock(&g->mutex);
-	rg_waitgroup_add(&g->members, 1);
+	if (joins)
+		rg_waitgroup_add(&g->members, 1);
+	return joins;
 }
 
 static void leave(void *arg)
@@ -119,7 +131,9 @@ static void group_main(void *copied)
 		fail(member->g, err);
 }
 
-int rg_group_go(rg_group *g, int (*fn)(void *arg), void *arg)
+/* pc: where the public call returns to. */
+static int start(rg_group *g, int (*fn)(void *arg), void *arg, bool may_wait,
+		 uintptr_t pc)
 {
 	struct member member = {.g = g, .fn = fn, .arg = arg};
 	struct sched_go_args args = {
@@ -127,12 +141,13 @@ int rg_group_go(rg_group *g, int (*fn)(void *arg), void *arg)
 		.arg = &member,
 		.copy = sizeof(member),
 		.ctx = g->ctx,
-		.pc = (uintptr_t)__builtin_return_address(0),
+		.pc = pc,
 		.kind = G_USER,
 	};
 	int err = -ENOMEM;
 
-	join(g);
+	if (!join(g, may_wait))
+		return -EBUSY;
 	/* Here, where a lack of memory can be reported. */
 	member.defer = rgk_alloc(sizeof(*member.defer));
 	if (!member.defer)
@@ -147,6 +162,16 @@ free_defer:
 leave_group:
 	leave(g);
 	return err;
+}
+
+int rg_group_go(rg_group *g, int (*fn)(void *arg), void *arg)
+{
+	return start(g, fn, arg, true, (uintptr_t)__builtin_return_address(0));
+}
+
+int rg_group_try_go(rg_group *g, int (*fn)(void *arg), void *arg)
+{
+	return start(g, fn, arg, false, (uintptr_t)__builtin_return_address(0));
 }
 
 int rg_group_wait(rg_group *g)

@@ -9,8 +9,8 @@
  *
  *   I1  the trie and `waiters` are under the mutex. A node lies on the path that its
  *       hash describes; any node below it may take its place.
- *   I2  a call is in the trie until fn has ended, by return or by rg_exit; nobody
- *       joins it afterwards. Its result is written before the wait group's done,
+ *   I2  a call is in the trie until fn has ended, by return or by rg_exit, or it was
+ *       forgotten; nobody joins it afterwards. There is one of a key at most. Its result is written before the wait group's done,
  *       and const from then on.
  *   I3  refs: the caller that runs fn, and each that waits; the last one frees.
  *   I4  those who wait do not touch the rg_singleflight after they unlocked it.
@@ -35,6 +35,7 @@ struct flight {
 	uint64_t hash;           /* const */
 	rg_singleflight *s;      /* const; for the one who runs fn */
 	size_t waiters;          /* I1 */
+	bool is_forgotten;       /* I1; not in the trie any more */
 	_Atomic size_t refs;     /* I3; any thread */
 	rg_waitgroup landed;
 	void *value; /* I2 */
@@ -142,7 +143,8 @@ static bool land(struct flight *f)
 	bool shared;
 
 	rg_mutex_lock(&s->mutex_);
-	take_out(f);
+	if (!f->is_forgotten)
+		take_out(f);
 	shared = f->waiters > 0;
 	rg_mutex_unlock(&s->mutex_);
 	rg_waitgroup_done(&f->landed);
@@ -238,6 +240,19 @@ int rg_singleflight_do(rg_singleflight *s, const char *key,
 		insert(f);
 	rg_mutex_unlock(&s->mutex_);
 	return f ? run(f, d, fn, arg, value, shared) : -ENOMEM;
+}
+
+void rg_singleflight_forget(rg_singleflight *s, const char *key)
+{
+	struct flight *f;
+
+	rg_mutex_lock(&s->mutex_);
+	f = find(s, key, hash_key(s, key));
+	if (f) {
+		take_out(f);
+		f->is_forgotten = true;
+	}
+	rg_mutex_unlock(&s->mutex_);
 }
 
 size_t singleflight_waiters(rg_singleflight *s, const char *key)

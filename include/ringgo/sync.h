@@ -118,6 +118,10 @@ RG_API rg_group *rg_group_new(rg_ctx *parent);
  */
 RG_API int rg_group_go(rg_group *g, int (*fn)(void *arg), void *arg);
 
+/* rg_group_try_go - the same if the limit allows it now, else -EBUSY; it
+ * does not wait for room. */
+RG_API int rg_group_try_go(rg_group *g, int (*fn)(void *arg), void *arg);
+
 /* rg_group_wait - wait until all have ended; the first error or 0. Frees g. */
 RG_API int rg_group_wait(rg_group *g);
 
@@ -142,6 +146,10 @@ typedef struct rg_singleflight {
 RG_API int rg_singleflight_do(rg_singleflight *s, const char *key,
 			      int (*fn)(void *arg, void **value), void *arg,
 			      void **value, bool *shared);
+
+/* rg_singleflight_forget - the next do for an equal key starts a call of its own, also
+ * while one is under way, which goes on for those who wait for it. */
+RG_API void rg_singleflight_forget(rg_singleflight *s, const char *key);
 
 /* Things that are costly to make, kept for whoever needs one next. */
 typedef struct rg_pool rg_pool;

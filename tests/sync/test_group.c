@@ -220,6 +220,43 @@ static void group_limit_of_0_lets_none_in_until_it_is_lifted(void **state)
 	run_both(zero_body, NULL);
 }
 
+static int waits_for_close(void *c)
+{
+	T_CHECK(!rg_chan_recv(c, NULL));
+	return -EDOM;
+}
+
+static void try_body(void *arg)
+{
+	rg_group *g = group_new();
+	rg_chan *c = rg_make(int, 0);
+
+	(void)arg;
+	rg_group_set_limit(g, 0);
+	T_CHECK_INT_EQ(rg_group_try_go(g, waits_for_close, c), -EBUSY);
+	rg_group_set_limit(g, 2);
+	T_CHECK_INT_EQ(rg_group_try_go(g, waits_for_close, c), 0);
+	group_go(g, waits_for_close, c);
+	T_CHECK_INT_EQ(rg_group_try_go(g, waits_for_close, c), -EBUSY);
+	T_CHECK_INT_EQ(rg_ctx_err(rg_group_ctx(g)), 0);
+	rg_chan_close(c);
+	/* Room again as soon as one has ended. */
+	while (rg_group_try_go(g, returns_it, NULL) == -EBUSY)
+		rg_yield();
+	T_CHECK_INT_EQ(rg_group_wait(g), -EDOM);
+	g = group_new();
+	for (int i = 0; i < 100; i++)
+		T_CHECK_INT_EQ(rg_group_try_go(g, returns_it, NULL), 0);
+	T_CHECK_INT_EQ(rg_group_wait(g), 0);
+	rg_chan_unref(c);
+}
+
+static void group_try_go_does_not_wait_for_room(void **state)
+{
+	(void)state;
+	run_both(try_body, NULL);
+}
+
 static void changes_limit(void *arg)
 {
 	rg_group *g = group_new();
@@ -334,6 +371,7 @@ int main(void)
 		cmocka_unit_test(group_limit_is_kept),
 		cmocka_unit_test(
 			group_limit_of_0_lets_none_in_until_it_is_lifted),
+		cmocka_unit_test(group_try_go_does_not_wait_for_room),
 		cmocka_unit_test(group_misuse_panics),
 		cmocka_unit_test(group_may_be_used_by_a_foreign_thread),
 		cmocka_unit_test(

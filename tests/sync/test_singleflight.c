@@ -402,6 +402,43 @@ static void singleflight_lack_of_memory_is_reported(void **state)
 	run_both(memory_body, NULL);
 }
 
+/* ---- forget -------------------------------------------------------------------- */
+
+static void forget_body(void *arg)
+{
+	struct world w = {0};
+
+	(void)arg;
+	rg_singleflight_forget(&w.s, "key"); /* nothing is under way */
+	must_go(do_it, &w);
+	WAIT_FOR(atomic_load(&w.calls) == 1);
+	must_go(do_it, &w);
+	WAIT_FOR(joined(&w) == 1);
+	rg_singleflight_forget(&w.s, "other");
+	T_CHECK_INT_EQ(joined(&w), 1);
+	rg_singleflight_forget(&w.s, "key");
+	T_CHECK_PTR_EQ(w.s.calls_, NULL);
+	/* A call of its own, which others join. */
+	must_go(do_it, &w);
+	WAIT_FOR(atomic_load(&w.calls) == 2);
+	must_go(do_it, &w);
+	must_go(do_it, &w);
+	WAIT_FOR(joined(&w) == 2);
+	T_CHECK_INT_EQ(atomic_load(&w.results), 0);
+	atomic_store(&w.go_on, true);
+	wait_all();
+	T_CHECK_INT_EQ(atomic_load(&w.calls), 2);
+	T_CHECK_INT_EQ(atomic_load(&w.results), 5);
+	T_CHECK_INT_EQ(atomic_load(&w.shared), 5);
+	T_CHECK_PTR_EQ(w.s.calls_, NULL);
+}
+
+static void singleflight_forget_lets_a_new_call_start(void **state)
+{
+	(void)state;
+	run_both(forget_body, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +450,7 @@ int main(void)
 		cmocka_unit_test(singleflight_keys_do_not_mix),
 		cmocka_unit_test(singleflight_storm_never_doubles_a_call),
 		cmocka_unit_test(singleflight_lack_of_memory_is_reported),
+		cmocka_unit_test(singleflight_forget_lets_a_new_call_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
