@@ -14,6 +14,7 @@
  *
  * Callers: goroutines and foreign threads.
  */
+#include <ringgo/ctx.h>
 #include <ringgo/net.h>
 #include <ringgo/runtime.h>
 
@@ -26,7 +27,6 @@
 #include "sched/cancel.h"
 #include "sched/g.h"
 #include "sched/opwait.h"
-#include "sync/ctx.h"
 
 #define SHARE_MIN    (2 * RG_SECOND)
 #define SELF_RETRIES 2
@@ -119,7 +119,7 @@ static int dial_ip(const union addr_ip *a, rg_time deadline, struct rg_conn *c)
 static int dial_tcp(enum addr_network network, const char *address,
 		    struct rg_conn *c)
 {
-	rg_time deadline = ctx_deadline(rg_ctx_current());
+	rg_time deadline = rg_ctx_deadline(rg_ctx_current());
 	struct addr_parts parts;
 	struct resolved r;
 	int first = 0;

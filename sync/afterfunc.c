@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: MIT
 /*
- * afterfunc - from a timer's callback to a goroutine that runs the user's function.
+ * afterfunc - from an event to a goroutine that runs the user's function.
  *
- * A callback may not allocate, and starting a goroutine may. So the callback puts its
- * timer on a list and readies the one system goroutine, the starter, that takes
- * timers from there and starts a goroutine for each. When no goroutine can be had
+ * A timer's callback may not allocate, nor may what ends a context, and starting a
+ * goroutine may. So they put a function on a list and ready the one system goroutine,
+ * the starter, that takes them from there and starts a goroutine for each. When no goroutine can be had
  * for lack of memory it tries again every RETRY_NS: the call comes late, but it
  * comes.
  *
- *   I1  the list, `waiting`, `starter` and each timer's `due` link are under `lock`.
- *   I2  the starter copies fn and arg out under `lock`: a timer that is off the list
- *       may be freed, also by its own function.
- *   I3  a starter belongs to one runtime and ends with it. The next rg_after_func, in
- *       a later runtime, makes a new one and drops what the old one left: that
- *       runtime's goroutines have ended, too.
- * The goroutine is no child of who made the timer: it inherits no context.
+ *   I1  the list, `waiting`, `starter` and each `due` link are under `lock`.
+ *   I2  the starter copies fn and arg out under `lock`: what is off the list may be
+ *       freed, also by its own function.
+ *   I3  a starter belongs to one runtime and ends with it; what was due then is
+ *       dropped, as all goroutines are. The next prepare makes a new one.
+ * The goroutine is no child of who asked for it: it inherits no context.
  * Lock rank: innermost, like a channel's.
- * Not a goroutine parked for each timer: that is 4 KB for what mostly never runs.
+ * Not a goroutine parked for each function: that is 4 KB for what mostly never runs.
  */
-#include "sync/timerchan.h"
+#include "sync/afterfunc.h"
 
 #include <ringgo/ctx.h>
 #include <ringgo/runtime.h>
@@ -26,6 +25,7 @@
 #include "kernel-iface/base/rtlock.h"
 #include "sched/park.h"
 #include "sched/sched.h"
+#include "sched/timer.h"
 
 #define RETRY_NS RG_MILLISECOND
 
@@ -43,13 +43,12 @@ static void pause_starter(void)
 			 NULL);
 }
 
-static void start_function(void (*fn)(void *arg), void *arg)
+static void start_function(const struct afterfunc *a)
 {
 	const struct sched_go_args args = {
-		.fn = fn,
-		.arg = arg,
-		/* Dumps look for the call before this address. */
-		.pc = (uintptr_t)rg_after_func + 1,
+		.fn = a->fn,
+		.arg = a->arg,
+		.pc = a->pc,
 		.kind = G_USER,
 	};
 
@@ -73,10 +72,8 @@ static bool become_starter(void)
 
 static void starter_main(void *unused)
 {
-	void (*fn)(void *arg);
+	struct afterfunc copy;
 	struct list *link;
-	rg_timer *t;
-	void *arg;
 
 	(void)unused;
 	if (!become_starter())
@@ -89,20 +86,10 @@ static void starter_main(void *unused)
 			sched_park_unlock(&lock, WAIT_SLEEP, &due);
 			continue;
 		}
-		t = container_of(link, rg_timer, due);
-		fn = t->fn;
-		arg = t->arg;
+		copy = *container_of(link, struct afterfunc, due);
 		rtlock_unlock(&lock);
-		start_function(fn, arg);
+		start_function(&copy);
 	}
-}
-
-/* Of this runtime, that is: the record of a former one's is gone. */
-static bool is_alive(struct g *gp)
-{
-	if (sched_g_of_address(gp) != gp || gp->fn != starter_main)
-		return false;
-	return g_state(gp) != G_IDLE && g_state(gp) != G_DEAD;
 }
 
 int afterfunc_prepare(void)
@@ -110,13 +97,6 @@ int afterfunc_prepare(void)
 	bool has_starter;
 
 	rtlock_lock(&lock);
-	if (starter && !is_alive(starter)) {
-		starter = NULL;
-		waiting = NULL;
-		list_for_each_safe(it, after, &due) {
-			list_del(it);
-		}
-	}
 	has_starter = starter != NULL;
 	rtlock_unlock(&lock);
 	if (has_starter)
@@ -125,17 +105,27 @@ int afterfunc_prepare(void)
 	return sched_go_system(starter_main, NULL, "after_func");
 }
 
-/* ---- the timer's side -------------------------------------------------------- */
-
-void afterfunc_fire(struct timer *timer, void *arg, rg_time now)
+void afterfunc_reset(void)
 {
-	rg_timer *t = arg;
+	rtlock_lock(&lock);
+	starter = NULL;
+	waiting = NULL;
+	list_for_each_safe(it, after, &due) {
+		list_del(it);
+	}
+	rtlock_unlock(&lock);
+}
+
+/* ---- whoever asks for it ---------------------------------------------------- */
+
+void afterfunc_due(struct afterfunc *a)
+{
 	struct g *gp;
 
-	(void)timer;
-	(void)now;
+	if (!sched_is_on())
+		return;
 	rtlock_lock(&lock);
-	list_push_back(&due, &t->due);
+	list_push_back(&due, &a->due);
 	gp = waiting;
 	waiting = NULL;
 	rtlock_unlock(&lock);
@@ -143,14 +133,14 @@ void afterfunc_fire(struct timer *timer, void *arg, rg_time now)
 		sched_ready(gp);
 }
 
-bool afterfunc_cancel(rg_timer *t)
+bool afterfunc_cancel(struct afterfunc *a)
 {
 	bool was_due;
 
 	rtlock_lock(&lock);
-	was_due = list_is_linked(&t->due);
+	was_due = list_is_linked(&a->due);
 	if (was_due)
-		list_del(&t->due);
+		list_del(&a->due);
 	rtlock_unlock(&lock);
 	return was_due;
 }

@@ -6,13 +6,14 @@
  * channel that is closed when it ends, and a timer for its deadline: deriving one is
  * one allocation, and nothing can fail afterwards. No goroutine serves a context.
  *
- * A tree (a child of the background context and all below it) has one lock, in its
- * root. Ending a branch has two phases:
+ * A tree (a child of an endless context, or one that without_cancel cut off, and all
+ * below it) has one lock, in its root. Ending a branch has two phases:
  *   E1  under the tree's lock, parents before children: every context of the branch
  *       gets its error and cause, its done channel is closed, it leaves the tree.
  *       So whoever calls cancel, and comes second, finds all of it ended, too.
  *   E2  after the lock, for each of them: the goroutines are readied, its token is
- *       fired (which wakes operations that heed it), its timer is stopped.
+ *       fired (which wakes operations that heed it), its timer is stopped, and the
+ *       function that waits for its end is handed on (ctxafter.c).
  *
  *   I1  a child holds a reference to its parent; a parent knows its children, but
  *       does not own them: the last unref takes a context out under the tree's
@@ -36,38 +37,12 @@
 #include "sync/ctx.h"
 
 #include "kernel-iface/alloc.h"
-#include "kernel-iface/base/list.h"
-#include "sched/cancel.h"
 #include "sched/sched.h"
-#include "sched/timer.h"
-#include "sync/chan.h"
+#include "sync/afterfunc.h"
+#include "sync/notify.h"
 
-struct rg_ctx {
-	/* const after creation */
-	rg_ctx *parent;   /* a reference */
-	rg_ctx *root;     /* whose tree_lock counts; self for a root */
-	rg_time deadline; /* the earliest from here up; RG_FOREVER: none */
-	bool has_timer;
-
-	_Atomic uint32_t refs; /* any thread */
-
-	/* under the tree's lock; err and cause also read without it */
-	struct list children;
-	struct list sibling;
-	_Atomic int err;
-	_Atomic int cause;
-
-	struct rtlock tree_lock; /* of a root */
-	struct rtlock firing;    /* I2 */
-	rg_ctx *next_ended;      /* from E1 to E2, its caller's */
-
-	struct cancel_token token;
-	struct timer timer;
-
-	RG_CACHE_ALIGNED struct rg_chan done; /* its last reference is ours */
-};
-
-static rg_ctx background = {.deadline = RG_FOREVER};
+static rg_ctx background = {.deadline = RG_FOREVER, .kind = CTX_BACKGROUND};
+static rg_ctx todo = {.deadline = RG_FOREVER, .kind = CTX_TODO};
 
 static struct rtlock *tree_lock(rg_ctx *c)
 {
@@ -130,6 +105,8 @@ static void finish_ended(struct ended *e, const rg_ctx *in_timer)
 		cancel_token_fire(&c->token, rg_ctx_err(c));
 		if (c->has_timer && c != in_timer)
 			timer_stop(&c->timer);
+		if (c->after)
+			afterfunc_due(c->after);
 		/* From here on c may be freed. */
 		rtlock_unlock(&c->firing);
 		c = next;
@@ -151,18 +128,27 @@ static void end(rg_ctx *c, int err, int cause, const rg_ctx *in_timer)
 /* Context: a timer's callback. */
 static void deadline_passed(struct timer *t, void *arg, rg_time now)
 {
+	rg_ctx *c = arg;
+
 	(void)t;
 	(void)now;
-	end(arg, -ETIMEDOUT, -ETIMEDOUT, arg);
+	end(c, -ETIMEDOUT, c->expiry, c);
+}
+
+static void check_reason(int reason)
+{
+	if (reason > 0)
+		rg_panic("context: the reason %d is no negative errno", reason);
 }
 
 void rg_ctx_cancel(rg_ctx *c, int reason)
 {
-	if (!c || c == &background)
-		rg_panic("cancel of %s context", c ? "the background" : "nil");
-	if (reason > 0)
-		rg_panic("rg_ctx_cancel: the reason %d is no negative errno",
-			 reason);
+	if (!c)
+		rg_panic("cancel of nil context");
+	if (ctx_is_endless(c))
+		rg_panic("cancel of the %s context",
+			 c == &todo ? "todo" : "background");
+	check_reason(reason);
 	end(c, -ECANCELED, reason ? reason : -ECANCELED, NULL);
 }
 
@@ -180,7 +166,7 @@ static void join_tree(rg_ctx *c)
 	rg_ctx *parent = c->parent;
 	int err;
 
-	if (parent == &background)
+	if (c->root == c)
 		return;
 	rtlock_lock(tree_lock(c));
 	err = rg_ctx_err(parent);
@@ -192,39 +178,42 @@ static void join_tree(rg_ctx *c)
 	finish_ended(&e, NULL);
 }
 
-static rg_ctx *ctx_make(rg_ctx *parent, rg_time deadline)
+rg_ctx *ctx_make(rg_ctx *parent, enum ctx_kind kind, rg_time deadline)
 {
 	rg_ctx *c;
+	bool is_root;
 
 	if (!parent)
 		rg_panic("cannot create context from nil parent");
 	c = rgk_zalloc_aligned(sizeof(*c), RG_CACHE_LINE);
 	if (!c)
 		return NULL;
+	is_root = ctx_is_endless(parent) || kind == CTX_WITHOUT_CANCEL;
 	chan_init(&c->done, 0, 0, CHAN_RECV_ONLY, free_block);
+	c->kind = kind;
 	c->parent = rg_ctx_ref(parent);
-	c->root = parent == &background ? c : parent->root;
+	c->root = is_root ? c : parent->root;
+	c->expiry = -ETIMEDOUT;
 	/* Relaxed: nobody else knows c yet. */
 	atomic_store_explicit(&c->refs, 1, memory_order_relaxed);
-	c->has_timer = deadline < parent->deadline;
-	c->deadline = c->has_timer ? deadline : parent->deadline;
+	c->deadline = is_root ? RG_FOREVER : parent->deadline;
+	c->has_timer = deadline < c->deadline;
+	if (c->has_timer)
+		c->deadline = deadline;
 	return c;
 }
 
-static rg_ctx *ctx_derive(rg_ctx *parent, rg_time deadline)
+rg_ctx *ctx_enter(rg_ctx *c)
 {
-	rg_ctx *c = ctx_make(parent, deadline);
-
-	if (!c)
-		return NULL;
-	if (c->has_timer && deadline <= rg_now()) {
+	if (c->has_timer && c->deadline <= rg_now()) {
 		c->has_timer = false;
 		join_tree(c);
-		end(c, -ETIMEDOUT, -ETIMEDOUT, NULL);
+		end(c, -ETIMEDOUT, c->expiry, NULL);
 		return c;
 	}
 	if (c->has_timer &&
-	    timer_start(&c->timer, deadline, 0, deadline_passed, c) < 0) {
+	    timer_start(&c->timer, c->deadline, 0, deadline_passed, c) < 0) {
+		c->has_timer = false;
 		rg_ctx_unref(c);
 		return NULL;
 	}
@@ -237,39 +226,95 @@ rg_ctx *rg_ctx_background(void)
 	return &background;
 }
 
+rg_ctx *rg_ctx_todo(void)
+{
+	return &todo;
+}
+
 rg_ctx *rg_ctx_with_cancel(rg_ctx *parent)
 {
-	return ctx_derive(parent, RG_FOREVER);
+	rg_ctx *c = ctx_make(parent, CTX_CANCEL, RG_FOREVER);
+
+	return c ? ctx_enter(c) : NULL;
+}
+
+rg_ctx *rg_ctx_without_cancel(rg_ctx *parent)
+{
+	rg_ctx *c = ctx_make(parent, CTX_WITHOUT_CANCEL, RG_FOREVER);
+
+	return c ? ctx_enter(c) : NULL;
+}
+
+rg_ctx *rg_ctx_with_deadline_cause(rg_ctx *parent, rg_time t, int cause)
+{
+	rg_ctx *c;
+
+	check_reason(cause);
+	c = ctx_make(parent, CTX_DEADLINE, t);
+	if (!c)
+		return NULL;
+	if (cause)
+		c->expiry = cause;
+	return ctx_enter(c);
+}
+
+rg_ctx *rg_ctx_with_timeout_cause(rg_ctx *parent, rg_duration d, int cause)
+{
+	return rg_ctx_with_deadline_cause(parent, timer_after(d), cause);
 }
 
 rg_ctx *rg_ctx_with_deadline(rg_ctx *parent, rg_time t)
 {
-	return ctx_derive(parent, t);
+	return rg_ctx_with_deadline_cause(parent, t, 0);
 }
 
 rg_ctx *rg_ctx_with_timeout(rg_ctx *parent, rg_duration d)
 {
-	return ctx_derive(parent, timer_after(d));
+	return rg_ctx_with_deadline_cause(parent, timer_after(d), 0);
 }
 
 rg_ctx *rg_ctx_ref(rg_ctx *c)
 {
 	/* Relaxed: the caller has a reference, which keeps c. */
-	if (c && c != &background)
+	if (c && !ctx_is_endless(c))
 		atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
 	return c;
+}
+
+/* Out of the tree, without the end: err keeps its own timer's callback off, which finds
+ * it under the lock. false: it had ended. */
+static bool leave_tree(rg_ctx *c)
+{
+	bool was_alive;
+
+	rtlock_lock(tree_lock(c));
+	was_alive = !rg_ctx_err(c);
+	if (list_is_linked(&c->sibling))
+		list_del(&c->sibling);
+	/* Relaxed: who reads it without the lock has no reference. */
+	if (was_alive)
+		atomic_store_explicit(&c->err, -ECANCELED,
+				      memory_order_relaxed);
+	rtlock_unlock(tree_lock(c));
+	return was_alive;
+}
+
+bool ctx_retire(rg_ctx *c)
+{
+	bool was_alive = leave_tree(c);
+
+	/* An E2 under way has it. */
+	rtlock_lock(&c->firing);
+	rtlock_unlock(&c->firing);
+	return was_alive;
 }
 
 /* The last reference is gone: out of the tree, past any E2, and away. */
 static void ctx_free(rg_ctx *c)
 {
-	rtlock_lock(tree_lock(c));
-	if (list_is_linked(&c->sibling))
-		list_del(&c->sibling);
-	/* Relaxed: for its own timer's callback, which finds it ended under the
-	 * lock and lets `firing` alone while timer_stop waits for it. */
-	atomic_store_explicit(&c->err, -ECANCELED, memory_order_relaxed);
-	rtlock_unlock(tree_lock(c));
+	if (c->kind == CTX_SIGNALS)
+		(void)notify_forget_ctx(c);
+	(void)leave_tree(c);
 	rtlock_lock(&c->firing);
 	if (c->has_timer)
 		timer_stop(&c->timer);
@@ -280,7 +325,7 @@ static void ctx_free(rg_ctx *c)
 void rg_ctx_unref(rg_ctx *c)
 {
 	/* A chain of parents is a loop: it may be longer than the stack. */
-	while (c && c != &background) {
+	while (c && !ctx_is_endless(c)) {
 		rg_ctx *parent = c->parent;
 
 		san_release(&c->refs);
@@ -299,7 +344,7 @@ void rg_ctx_unref(rg_ctx *c)
 
 rg_chan *rg_ctx_done(rg_ctx *c)
 {
-	return c == &background ? NULL : &c->done;
+	return ctx_is_endless(c) ? NULL : &c->done;
 }
 
 int rg_ctx_err(const rg_ctx *c)
@@ -320,7 +365,7 @@ int rg_ctx_cause(const rg_ctx *c)
 		       : 0;
 }
 
-rg_time ctx_deadline(const rg_ctx *c)
+rg_time rg_ctx_deadline(const rg_ctx *c)
 {
 	return c->deadline;
 }
@@ -329,7 +374,7 @@ rg_time ctx_deadline(const rg_ctx *c)
 
 struct cancel_token *ctx_token(rg_ctx *c)
 {
-	return c && c != &background ? &c->token : NULL;
+	return c && !ctx_is_endless(c) ? &c->token : NULL;
 }
 
 rg_ctx *rg_ctx_bind(rg_ctx *c)

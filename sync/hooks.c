@@ -10,6 +10,7 @@
  */
 #include "sched/park.h"
 #include "sched/sched.h"
+#include "sync/afterfunc.h"
 #include "sync/chan.h"
 #include "sync/ctx.h"
 #include "sync/parklot.h"
@@ -51,6 +52,7 @@ static bool forget(struct g *gp, void *arg)
 static void reset(void)
 {
 	sched_each_g(forget, NULL);
+	afterfunc_reset();
 }
 
 __attribute__((constructor)) static void register_hooks(void)

@@ -26,13 +26,15 @@
 #include "sched/sched.h"
 #include "sched/sigsetup.h"
 #include "sync/chan.h"
+#include "sync/ctx.h"
 
 enum { SIGNALS = 64 };
 
-/* A channel and what it wants: bit s - 1 for signal s. */
+/* A channel or a context, and what it wants: bit s - 1 for signal s. */
 struct listener {
 	struct listener *next;
-	rg_chan *c; /* a reference */
+	rg_chan *c;  /* a reference, or NULL: */
+	rg_ctx *ctx; /* I5 */
 	uint64_t wants;
 };
 
@@ -119,9 +121,14 @@ static void release_signal(int sig)
 
 static void send_signal(int sig)
 {
-	for (struct listener *l = notify.listeners; l; l = l->next)
-		if (l->wants & bit_of(sig))
+	for (struct listener *l = notify.listeners; l; l = l->next) {
+		if (!(l->wants & bit_of(sig)))
+			continue;
+		if (l->ctx)
+			rg_ctx_cancel(l->ctx, -EINTR);
+		else
 			(void)rg_chan_try_send(l->c, &sig); /* full: dropped */
+	}
 }
 
 static void send_pending(void)
@@ -187,11 +194,12 @@ static int start_sender(void)
 
 /* ---- listeners; the lock is held ---- */
 
-static struct listener *find(const rg_chan *c)
+/* One of the two is NULL. */
+static struct listener *find(const rg_chan *c, const rg_ctx *ctx)
 {
 	struct listener *l = notify.listeners;
 
-	while (l && l->c != c)
+	while (l && (l->c != c || l->ctx != ctx))
 		l = l->next;
 	return l;
 }
@@ -226,9 +234,10 @@ static void count_promise(int by)
 	atomic_fetch_add_explicit(&sched.external, by, memory_order_relaxed);
 }
 
-static void link_listener(struct listener *l, rg_chan *c)
+static void link_listener(struct listener *l, rg_chan *c, rg_ctx *ctx)
 {
 	l->c = rg_chan_ref(c);
+	l->ctx = ctx;
 	l->next = notify.listeners;
 	if (!l->next)
 		count_promise(1);
@@ -288,30 +297,27 @@ RG_COLD RG_NORETURN static void refuse_elem(size_t size)
 		 size);
 }
 
-static int register_locked(rg_chan *c, struct listener *fresh,
+static int register_locked(rg_chan *c, rg_ctx *ctx, struct listener *fresh,
 			   const int *signals, size_t n)
 {
-	struct listener *l = find(c);
+	struct listener *l = find(c, ctx);
 	int err = start_sender();
 
 	for (size_t i = 0; i < n && !err; i++)
 		err = want(l ? l : fresh, signals[i]);
 	if (!l && !err)
-		link_listener(fresh, c);
+		link_listener(fresh, c, ctx);
 	else if (!l)
 		want_nothing(fresh);
 	return err;
 }
 
-int rg_signal_notify(rg_chan *c, const int *signals, size_t n)
+/* For c or, when that is NULL, for ctx. */
+static int listen_to(rg_chan *c, rg_ctx *ctx, const int *signals, size_t n)
 {
 	struct listener *fresh;
 	int err;
 
-	if (!c || !signals || !n)
-		return -EINVAL;
-	if (c->elem_size != sizeof(int))
-		refuse_elem(c->elem_size);
 	for (size_t i = 0; i < n; i++)
 		if (!notify_may_catch(signals[i]))
 			return -EINVAL;
@@ -322,23 +328,23 @@ int rg_signal_notify(rg_chan *c, const int *signals, size_t n)
 		return -ENOMEM;
 	sigsetup_on_stop(reset);
 	rg_mutex_lock(&notify.lock);
-	err = register_locked(c, fresh, signals, n);
+	err = register_locked(c, ctx, fresh, signals, n);
 	if (!notify.listeners)
 		poke(); /* the sender has nobody to send to */
 	rg_mutex_unlock(&notify.lock);
-	if (!fresh->c)
+	if (!fresh->c && !fresh->ctx)
 		rgk_free(fresh);
 	return err;
 }
 
-int rg_signal_stop(rg_chan *c)
+static bool forget(rg_chan *c, rg_ctx *ctx)
 {
 	struct listener *l;
 
-	if (!c || !sched_is_on())
-		return -ENOENT;
+	if (!sched_is_on())
+		return false;
 	rg_mutex_lock(&notify.lock);
-	l = find(c);
+	l = find(c, ctx);
 	if (l) {
 		want_nothing(l);
 		send_pending(); /* what came until now */
@@ -347,8 +353,57 @@ int rg_signal_stop(rg_chan *c)
 			poke();
 	}
 	rg_mutex_unlock(&notify.lock);
-	if (!l)
-		return -ENOENT;
-	free_listener(l);
+	if (l)
+		free_listener(l);
+	return l != NULL;
+}
+
+int rg_signal_notify(rg_chan *c, const int *signals, size_t n)
+{
+	if (!c || !signals || !n)
+		return -EINVAL;
+	if (c->elem_size != sizeof(int))
+		refuse_elem(c->elem_size);
+	return listen_to(c, NULL, signals, n);
+}
+
+int rg_signal_stop(rg_chan *c)
+{
+	return c && forget(c, NULL) ? 0 : -ENOENT;
+}
+
+/* ---- contexts ---- */
+
+int rg_ctx_with_signals(rg_ctx *parent, const int *signals, size_t n,
+			rg_ctx **out)
+{
+	rg_ctx *c;
+	int err;
+
+	if (!parent)
+		rg_panic("cannot create context from nil parent");
+	if (!signals || !n || !out)
+		return -EINVAL;
+	c = ctx_make(parent, CTX_SIGNALS, RG_FOREVER);
+	if (!c)
+		return -ENOMEM;
+	/* It has no timer: cannot fail. */
+	(void)ctx_enter(c);
+	err = listen_to(NULL, c, signals, n);
+	if (err) {
+		rg_ctx_unref(c);
+		return err;
+	}
+	*out = c;
 	return 0;
+}
+
+int rg_ctx_stop_signals(rg_ctx *c)
+{
+	return c && notify_forget_ctx(c) ? 0 : -ENOENT;
+}
+
+bool notify_forget_ctx(rg_ctx *c)
+{
+	return forget(NULL, c);
 }

@@ -43,6 +43,16 @@ static void send_time(struct timer *t, void *arg, rg_time now)
 	(void)chan_offer(arg, &now);
 }
 
+/* of rg_after_func. */
+static void call_function(struct timer *timer, void *arg, rg_time now)
+{
+	rg_timer *t = arg;
+
+	(void)timer;
+	(void)now;
+	afterfunc_due(&t->call);
+}
+
 /* ---- both kinds ------------------------------------------------------------ */
 
 static bool start_locked(rg_timer *t, rg_time when, rg_duration period)
@@ -50,13 +60,13 @@ static bool start_locked(rg_timer *t, rg_time when, rg_duration period)
 	if (t->chan)
 		return timer_start(&t->timer, when, period, send_time,
 				   t->chan) == 0;
-	return timer_start(&t->timer, when, period, afterfunc_fire, t) == 0;
+	return timer_start(&t->timer, when, period, call_function, t) == 0;
 }
 
 static bool stop_locked(rg_timer *t)
 {
 	bool armed = timer_stop(&t->timer);
-	bool fired = t->chan ? chan_drain(t->chan) : afterfunc_cancel(t);
+	bool fired = t->chan ? chan_drain(t->chan) : afterfunc_cancel(&t->call);
 
 	return armed || fired;
 }
@@ -105,8 +115,10 @@ static rg_timer *timer_make(rg_duration d, rg_duration period,
 
 	if (!t)
 		return NULL;
-	t->fn = fn;
-	t->arg = arg;
+	/* Dumps look for the call before the address. */
+	t->call.fn = fn;
+	t->call.arg = arg;
+	t->call.pc = (uintptr_t)rg_after_func + 1;
 	if (!fn) {
 		t->chan = rg_chan_make(sizeof(rg_time), 1);
 		if (!t->chan)

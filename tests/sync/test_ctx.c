@@ -54,7 +54,7 @@ static void background_body(void *arg)
 	T_CHECK(rg_ctx_done(bg()) == NULL);
 	T_CHECK_INT_EQ(rg_ctx_err(bg()), 0);
 	T_CHECK_INT_EQ(rg_ctx_cause(bg()), 0);
-	T_CHECK_INT_EQ(ctx_deadline(bg()), RG_FOREVER);
+	T_CHECK_INT_EQ(rg_ctx_deadline(bg()), RG_FOREVER);
 	T_CHECK_PTR_EQ(rg_ctx_ref(bg()), bg());
 	rg_ctx_unref(bg());
 	rg_ctx_unref(bg());
@@ -306,7 +306,7 @@ static void deadline_body(void *arg)
 	/* Later than its parent's: the parent's counts. */
 	e = rg_ctx_with_deadline(d, start + RG_HOUR);
 	T_CHECK(e != NULL);
-	T_CHECK_INT_EQ(ctx_deadline(e), ctx_deadline(c));
+	T_CHECK_INT_EQ(rg_ctx_deadline(e), rg_ctx_deadline(c));
 	T_CHECK_INT_EQ(timer_count(), 1);
 	T_CHECK(!rg_chan_recv(rg_ctx_done(e), NULL));
 	T_CHECK_INT_GE(rg_now() - start, 2 * RG_MILLISECOND);
