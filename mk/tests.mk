@@ -7,7 +7,8 @@
 #   tests/api/test_*.c       black box: public headers, the shared library
 #   tests/stress/*.c         as <layer>, long; only `make stress` runs them
 #   tests/fuzz/fuzz_*.c      libFuzzer targets; only `make fuzz` runs them
-#   tests/support/*.c        an archive linked to every test
+#   tests/lincheck/test_*.c  as <layer>: recorded runs of channels are checked
+#   tests/support/*.c        an archive linked to every test, with tests/lincheck's
 #   tests/*.sh               shell tests: exit 0 passed, 77 skipped, else failed
 #
 # A line "RG-LDFLAGS: -Wl,--wrap=mmap" in a comment of a test adds link flags.
@@ -18,6 +19,7 @@
 TEST_LAYERS := kernel-iface sched sync net
 INTERNAL_TESTS := $(sort $(foreach l,$(TEST_LAYERS), \
 	$(wildcard tests/$l/test_*.c tests/$l/*/test_*.c)))
+INTERNAL_TESTS += $(sort $(wildcard tests/lincheck/test_*.c))
 API_TESTS := $(sort $(wildcard tests/api/test_*.c))
 SHELL_TESTS := $(sort $(wildcard tests/*.sh tests/*/*.sh)) \
 	tools/check-layers tools/check-barriers
@@ -27,7 +29,8 @@ FUZZ_TARGETS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 TEST_PROGS := $(patsubst %.c,$(B)/%,$(INTERNAL_TESTS) $(API_TESTS))
 STRESS_PROGS := $(patsubst %.c,$(B)/%,$(STRESS_TESTS))
 FUZZ_PROGS := $(patsubst %.c,$(B)/%,$(FUZZ_TARGETS))
-SUPPORT_OBJS := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/support/*.c)))
+SUPPORT_OBJS := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/support/*.c \
+	tests/lincheck/lin*.c)))
 SUPPORT_A := $(B)/tests/support.a
 TEST_DEPS := $(TEST_PROGS:%=%.d) $(STRESS_PROGS:%=%.d) $(FUZZ_PROGS:%=%.d) \
 	$(SUPPORT_OBJS:.o=.d)
