@@ -20,7 +20,9 @@
 enum { TEXT_SIZE = 256 * 1024, STACK_NEEDED = 20 * 1024 };
 
 struct job {
-	int fd, debug;
+	int fd;
+	dump_body *body;
+	void *arg;
 	int result;
 	struct g *waiter;   /* for whom another goroutine does it */
 	struct rtlock lock; /* until the waiter is parked */
@@ -78,8 +80,9 @@ static void print_self(struct dump *d)
 	dumptext_goroutine(&d->text, d->portion);
 }
 
-static int print_all(struct dump *d)
+static int print_all(struct dump *d, void *arg)
 {
+	(void)arg;
 	if (d->walk.self)
 		print_self(d);
 	while (!d->buf.err && dump_next(d))
@@ -97,7 +100,7 @@ static int dump_with(struct dump *d, char *mem, const struct job *job)
 		     is_goroutine() ? write_parked : textbuf_write_fd);
 	d->text = (struct dumptext){.b = &d->buf, .symbols = symbolize_open()};
 	d->walk = (struct gsnap_walk){.self = is_goroutine() ? getg() : NULL};
-	err = job->debug >= 2 ? print_all(d) : dump_grouped(d);
+	err = job->body(d, job->arg);
 	symbolize_close(d->text.symbols);
 	return err;
 }
@@ -158,9 +161,24 @@ static bool has_room(void)
 	return !is_goroutine() || &here - gp->stack_lo >= STACK_NEEDED;
 }
 
+static int dump_job(struct job *job)
+{
+	return has_room() ? dump_here(job) : dump_elsewhere(job);
+}
+
+int dump_run(int fd, dump_body *body, void *arg)
+{
+	struct job job = {.fd = fd, .body = body, .arg = arg};
+
+	return dump_job(&job);
+}
+
+/* Not through dump_run: that call could leave no frame of rg_dump, which is where
+ * the caller's own stack begins. */
 int rg_dump(int fd, int debug)
 {
-	struct job job = {.fd = fd, .debug = debug};
+	struct job job = {.fd = fd,
+			  .body = debug >= 2 ? print_all : dump_grouped};
 
 	if (fd < 0)
 		return -EBADF;
@@ -168,5 +186,5 @@ int rg_dump(int fd, int debug)
 		return -EINVAL;
 	if (!sched_is_on())
 		return -ESRCH;
-	return has_room() ? dump_here(&job) : dump_elsewhere(&job);
+	return dump_job(&job);
 }

@@ -22,9 +22,21 @@
  * parked goroutines, 2 CPUs, 2026-11). */
 enum { DUMP_PORTION = 1000 };
 
-/* dump_grouped - see dumpgroup.c: the form of debug 1. */
 struct dump;
-int dump_grouped(struct dump *d);
+
+/* What is done with the goroutines of a dump; 0 or a negative errno. */
+typedef int dump_body(struct dump *d, void *arg);
+
+/*
+ * dump_run - body, with a dump under way that writes to fd. -ENOMEM: there was no
+ * memory, body was not called or found none.
+ * Context: goroutine or foreign thread, the runtime runs; parks for the writing. Body
+ * runs where there are 20 KiB of stack, perhaps on another goroutine.
+ */
+int dump_run(int fd, dump_body *body, void *arg);
+
+/* dump_grouped - see dumpgroup.c: the form of debug 1. arg is not looked at. */
+dump_body dump_grouped;
 
 /* A dump under way. */
 struct dump {

@@ -222,11 +222,12 @@ static void print_groups(struct dump *d, struct groups *gs)
 		print_group(d, &gs->group[gs->order[i].index]);
 }
 
-int dump_grouped(struct dump *d)
+int dump_grouped(struct dump *d, void *arg)
 {
 	struct groups gs = {0};
 	int err = groups_map(&gs);
 
+	(void)arg;
 	if (err)
 		return err;
 	while (dump_next(d))

@@ -44,7 +44,8 @@ static bool is_parking(const char *function)
 {
 	return starts(function, "sched_park") ||
 	       starts(function, "sched_yield_g") ||
-	       starts(function, "opwait") || !strcmp(function, "dump_here");
+	       starts(function, "opwait") || !strcmp(function, "dump_here") ||
+	       !strcmp(function, "dump_job");
 }
 
 static bool is_entry(const char *function)

@@ -34,6 +34,7 @@
 #include "sched/debugenv.h"
 #include "sched/fdesc.h"
 #include "sched/getg.h"
+#include "sched/leak.h"
 #include "sched/netpoll.h"
 #include "sched/panic.h"
 #include "sched/proc.h"
@@ -593,7 +594,7 @@ static bool finish_stop(int own)
 static void run_main(void *arg)
 {
 	(void)arg;
-	main_result = main_entry(main_arg);
+	main_result = leak_at_end(main_entry(main_arg));
 	/* Release in publish: the result before the status. */
 	publish(SCHED_STOPPING);
 	wake_all();
@@ -667,6 +668,7 @@ int rg_stop(rg_duration grace)
 
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
 	}
+	(void)leak_at_end(0);
 	publish(SCHED_STOPPING);
 	wake_all();
 	finish_stop(0);

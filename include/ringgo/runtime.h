@@ -119,6 +119,21 @@ RG_API int rg_signal_stop(rg_chan *c);
  */
 RG_API int rg_dump(int fd, int debug);
 
+/*
+ * Did what was called in between leave goroutines behind? For tests. At the end of a
+ * program RINGGO_DEBUG=leak=1 reports those that are still parked.
+ *
+ * rg_leak_begin - remember which goroutines there are. NULL: out of memory.
+ * rg_leak_end - how many user goroutines there are that were not there then, without
+ * the caller's own; they get up to grace to end, and it returns as soon as they
+ * have. What is left is written to fd, grouped by who created it, unless fd is -1.
+ * Frees before. A negative errno: it could not be found out, or not be written.
+ * Context: goroutine (parks) or any thread; what others start meanwhile counts, too.
+ */
+typedef struct rg_leaks rg_leaks;
+RG_API rg_leaks *rg_leak_begin(void);
+RG_API int64_t rg_leak_end(rg_leaks *before, rg_duration grace, int fd);
+
 /* A snapshot of the runtime. Counters only grow; gauges are of the moment. */
 typedef struct rg_stats {
 	int64_t goroutines; /* gauge: user goroutines */
