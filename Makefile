@@ -70,10 +70,14 @@ $(LIB_SO): $(REAL_SO)
 	@ln -sfn $(SONAME) $@
 
 # All of the library as one relocatable object. As it is, the tests of internals
-# link it; with its hidden symbols made local it is libringgo.a.
+# link it; with its hidden symbols made local it is libringgo.a. Its code is in a
+# section of its own (cold, hot, startup and per-function text, too), so that a
+# signal handler can tell it from the program's: kernel-iface/textmap.h.
 $(LIB_O): $(LIB_OBJS) $(B)/config
 	$(call say,LD,$@)
 	$(Q)$(CC) -nostdlib -r $(LTO_FLAGS) -o $@ $(LIB_OBJS)
+	$(Q)$(OBJCOPY) $$($(OBJDUMP) -h $@ | awk '$$2 ~ /^\.text/ \
+		{ print "--rename-section " $$2 "=rgtext" }' | sort -u) $@
 
 $(LIB_A): $(LIB_O)
 	$(call say,AR,$@)

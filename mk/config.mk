@@ -50,6 +50,7 @@ ifneq ($(filter %-gcc,$(notdir $(firstword $(CC)))),)
 CROSS := $(patsubst %gcc,%,$(firstword $(CC)))
 endif
 OBJCOPY ?= $(CROSS)objcopy
+OBJDUMP ?= $(CROSS)objdump
 ifeq ($(origin AR),default)
 AR := $(CROSS)ar
 endif
@@ -109,15 +110,11 @@ ifeq ($(ARCH),aarch64)
 STACK_CLASH :=
 endif
 endif
-# The one place for flags that move the runtime's code into a text section of
-# its own, so that a program counter can be told to lie in the runtime.
-SECTION_FLAGS :=
-
 COMMON_CPPFLAGS := -D_GNU_SOURCE -I. -Iinclude $(ALLOC_DEFINES) $(SAN_DEFINES)
 COMMON_CFLAGS := -std=gnu11 -pthread -fno-common -fno-omit-frame-pointer \
 	$(STACK_CLASH) $(WARNINGS)
 LIB_CFLAGS := $(COMMON_CFLAGS) $(FRAME_LIMIT) -fPIC -fvisibility=hidden \
-	-ftls-model=initial-exec $(SECTION_FLAGS)
+	-ftls-model=initial-exec
 PROG_CFLAGS := $(COMMON_CFLAGS) $(SAN_FLAGS)
 
 # A lazily bound first call costs 3 KB of the stack it happens on, hence now.

@@ -4,9 +4,9 @@
  * one. See the x86-64 file for the idea; here x19 holds ctx in coro_walk:
  *   CFA = *(x19 + 0) (its sp),  pc (as x30) at x19 + 16,  x29 at x19 + 8.
  */
-	.text
-	.globl	coro_entry
-	.hidden	coro_entry
+	.section rgcb, "ax", %progbits
+	.globl	coro_entry, coro_entry_end
+	.hidden	coro_entry, coro_entry_end
 	.type	coro_entry, %function
 	.p2align 4
 coro_entry:
@@ -19,8 +19,10 @@ coro_entry:
 	blr	x1
 	brk	#1
 	.cfi_endproc
+coro_entry_end:
 	.size	coro_entry, . - coro_entry
 
+	.text
 	.globl	coro_walk
 	.hidden	coro_walk
 	.type	coro_walk, %function

@@ -11,9 +11,9 @@
  * in *ctx". rbx holds ctx:
  *   CFA = *(rbx + 0) (its sp),  rip at rbx + 16,  rbp at rbx + 8.
  */
-	.text
-	.globl	coro_entry
-	.hidden	coro_entry
+	.section rgcb, "ax", @progbits
+	.globl	coro_entry, coro_entry_end
+	.hidden	coro_entry, coro_entry_end
 	.type	coro_entry, @function
 	.p2align 4
 coro_entry:
@@ -27,8 +27,10 @@ coro_entry_start:
 	call	*(%rsp)
 	ud2
 	.cfi_endproc
+coro_entry_end:
 	.size	coro_entry, . - coro_entry
 
+	.text
 	.globl	coro_walk
 	.hidden	coro_walk
 	.type	coro_walk, @function
