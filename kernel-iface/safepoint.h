@@ -4,8 +4,8 @@
  *
  *   I1  the answer comes from an unwind from the interrupted instruction to the flow's
  *       entry (coro_entry); a chain that does not get there exactly is refused.
- *   I2  nothing is read but the flow's stack between sp and stack_hi, and unwind tables
- *       that the dynamic linker names: garbage in a frame cannot fault.
+ *   I2  nothing is read but the flow's stack and unwind tables that the dynamic linker
+ *       names: garbage in a frame cannot fault.
  *   I3  SAFEPOINT_SWITCH: the interrupted code is TEXT_USER, and every caller is that,
  *       TEXT_PASS or TEXT_CALLS_USER.
  *   I4  SAFEPOINT_HIJACK: the innermost frames are library code, and all beyond them
@@ -35,11 +35,12 @@ enum { SAFEPOINT_FRAMES_MAX = 256 };
 	X(CPU_STATE, "cpu state")       /* registers xsave leaves out */       \
 	X(RUNTIME, "runtime")           /* our own code is under way */        \
 	X(PENDING, "pending")           /* a hijack waits for its return */    \
-	X(UNKNOWN, "unknown code")      /* an object not seen yet, a JIT */    \
+	X(UNKNOWN, "unknown code")      /* of no object: a JIT, say */         \
 	X(NO_UNWIND, "no unwind info")  /* the chain broke off */              \
 	X(DEEP, "too deep")             /* more than FRAMES_MAX frames */      \
 	X(CALLBACK, "library callback") /* user code called by a library */    \
-	X(EXCEPTION, "exception") /* a throw or an unwind is under way */      \
+	X(EXCEPTION, "exception")   /* a throw or an unwind is under way */    \
+	X(LINKER, "dynamic linker") /* a symbol is being bound */              \
 	X(SETJMP, "setjmp")                                                    \
 	X(VFORK, "vfork")
 
@@ -60,8 +61,8 @@ struct safepoint {
 	unsigned frames; /* that were walked */
 };
 
-/* safepoint_start - preempt_start and textmap_start; 0 or -ENOMEM. */
-int safepoint_start(void);
+/* safepoint_start - preempt_start and textmap_start; any number of times. */
+void safepoint_start(void);
 
 /*
  * safepoint_decide - look at the interrupted flow *uc; fills *out.

@@ -2,16 +2,14 @@
 /*
  * textmap - whose code lies at an address, for a handler that has to know.
  *
- *   I1  textmap_class never allocates, locks or faults, whatever the address; what
- *       it does not know is TEXT_UNKNOWN.
- *   I2  the map is a constant table, replaced as a whole by textmap_refresh; the
- *       former one is kept until nobody can read it any more (two generations).
- *   I3  an entry counts only while the dynamic linker's own lock-free index
- *       (_dl_find_object) names the same object at the same place: one that was
- *       closed, or opened since the last refresh, is TEXT_UNKNOWN.
- *   I4  the executable is TEXT_USER, as are objects declared by textmap_allow; libc,
+ *   I1  textmap_class never allocates, locks or faults, whatever the address; code of no
+ *       object (a JIT's, or wild) is TEXT_UNKNOWN.
+ *   I2  there is no copy of the list of objects that could be out of date: the dynamic
+ *       linker's lock-free index (_dl_find_object) is asked each time, so objects may
+ *       come and go by dlopen. Ours are only the constants of start and I3's list.
+ *   I3  the executable is TEXT_USER, as are objects declared by textmap_allow; libc,
  *       the dynamic linker, unwinders, C++'s runtime, and every object that defines
- *       malloc or free can never be declared.
+ *       malloc or free can never be declared. The list only grows.
  *
  * The runtime's own code is told apart by sections, whose names are C identifiers so
  * that linkers define their bounds: all text of the library's relocatable object is
@@ -20,11 +18,11 @@
  * libringgo.so, whose whole text is the runtime's, only `rgcb` matters. A build that
  * lost the section is noticed at start: textmap_is_usable is then false.
  *
- * Frames of qsort, qsort_r, bsearch, lfind, lsearch and tfind are passed through when
- * they call a user's function: they hold no lock. glibc's qsort does its work in
- * static functions that no dynamic symbol names, and .symtab is stripped; so at start
- * each is called with a function that unwinds to its caller, and the procedures (FDE
- * ranges) of the frames found are noted.
+ * Frames of qsort, qsort_r, bsearch, lfind and lsearch are passed through when they call
+ * a user's function: they hold no lock. glibc's qsort does its work in static functions
+ * that no dynamic symbol names, and .symtab is stripped; so at start each is called with
+ * a function that looks at its callers, and the procedures (FDE ranges) found in libc
+ * are noted. One that is not met then (qsort when memory is short) is only refused.
  */
 #ifndef RGK_TEXTMAP_H
 #define RGK_TEXTMAP_H
@@ -36,12 +34,12 @@
  * RG_CALLS_USER - on the definition of a function of the runtime through which user
  * code is called, with no lock held and nothing half done. It may be a caller of code
  * that is preempted; while it runs itself, it is the runtime like all else. Such a
- * function should be short; what it calls inline belongs to it.
+ * function should be short; what is inlined into it belongs to it.
  */
 #define RG_CALLS_USER __attribute__((section("rgcb"), noinline))
 
 enum text_class {
-	TEXT_UNKNOWN,    /* no object, or one not seen yet */
+	TEXT_UNKNOWN,    /* no object */
 	TEXT_USER,       /* may be stopped anywhere */
 	TEXT_LIBRARY,    /* may be left by its return */
 	TEXT_PASS,       /* library code that user code may be called by */
@@ -49,28 +47,21 @@ enum text_class {
 	TEXT_RUNTIME,    /* never */
 	TEXT_CALLS_USER, /* the runtime, where it calls user code */
 	TEXT_UNWINDER,   /* libgcc_s, libunwind, C++'s runtime: never */
-	TEXT_SETJMP,     /* setjmp, longjmp, getcontext ...: never */
-	TEXT_VFORK,      /* never */
+	TEXT_LINKER, /* ld.so: a lazily bound setjmp would keep a hijacked slot */
+	TEXT_SETJMP, /* setjmp, longjmp, getcontext ...: never */
+	TEXT_VFORK,  /* vfork, fork: return twice; never */
 };
 
 /*
- * textmap_start - read what is loaded and probe the functions to pass through.
- * 0 or -ENOMEM. Any thread, once at a time, outside handlers; calling again is
- * textmap_refresh.
+ * textmap_start - find executable, libc and runtime; probe the functions to pass
+ * through. Any thread, outside handlers; only the first call does something, and
+ * later ones return when it is done. Takes the dynamic linker's lock.
  */
-int textmap_start(void);
+void textmap_start(void);
 
 /*
- * textmap_refresh - if objects were loaded or unloaded, read them again. Cheap when
- * not. 0 or -ENOMEM (the former map stays). Takes the dynamic linker's lock: not from
- * handlers, nor with a lock held that a constructor could want. To be called by
- * sysmon, at most every few milliseconds (I2).
- */
-int textmap_refresh(void);
-
-/*
- * textmap_allow - declare the object around code_address preemptible, for good.
- * 0; -ENOENT: no object there; -EPERM: I4 or the runtime; -ENOMEM.
+ * textmap_allow - declare the object around code_address preemptible, for good. 0;
+ * -ENOENT: no object there; -EPERM: I3 or the runtime; -ENOMEM: 256 are declared.
  */
 int textmap_allow(const void *code_address);
 

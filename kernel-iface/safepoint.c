@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+/*
+ * safepoint - see safepoint.h.
+ *
+ * The frames, innermost first, have to read as
+ *      library* (user | pass | calls-user)* entry
+ * with a user's frame at the border: none of the first kind is a switch, some are a
+ * hijack of the outermost one's return. Functions to pass through count as library
+ * while they are innermost. The state machine sees each frame once, and walks to the
+ * entry before it says yes: an exact chain is the proof that the unwinding was right.
+ */
+#include "kernel-iface/safepoint.h"
+
+#include "kernel-iface/base/check.h"
+#include "kernel-iface/cfi.h"
+#include "kernel-iface/textmap.h"
+
+/* arch/ARCH/entry.S */
+extern const char coro_entry[], coro_entry_end[];
+
+struct chain {
+	const struct safepoint_flow *flow;
+	struct safepoint *out;
+	bool is_inside;  /* a user's frame was seen: only callers follow */
+	uintptr_t *slot; /* the return address of the last library frame */
+};
+
+void safepoint_start(void)
+{
+	preempt_start();
+	textmap_start();
+}
+
+#define SAFEPOINT_NAME_(name, text) text,
+const char *safepoint_name(enum safepoint_verdict verdict)
+{
+	static const char *const names[] = {
+		SAFEPOINT_VERDICTS(SAFEPOINT_NAME_)};
+
+	static_assert(sizeof names / sizeof *names == SAFEPOINT_VERDICT_COUNT,
+		      "one name each");
+	return verdict < SAFEPOINT_VERDICT_COUNT ? names[verdict] : "?";
+}
+
+static bool refuse(struct chain *c, enum safepoint_verdict why, uintptr_t pc)
+{
+	c->out->verdict = why;
+	c->out->pc = pc;
+	return false;
+}
+
+static bool is_entry(uintptr_t pc)
+{
+	return pc >= (uintptr_t)coro_entry && pc < (uintptr_t)coro_entry_end;
+}
+
+/* A frame of library code at the inner end; return_at is its own. */
+static bool see_library(struct chain *c, uintptr_t pc)
+{
+	return c->is_inside ? refuse(c, SAFEPOINT_CALLBACK, pc) : true;
+}
+
+/* One frame. False: the verdict is there. */
+static bool see_frame(struct chain *c, uintptr_t pc)
+{
+	switch (textmap_class(pc)) {
+	case TEXT_USER:
+		c->is_inside = true;
+		return true;
+	case TEXT_PASS:
+		return true;
+	case TEXT_LIBRARY:
+	case TEXT_VDSO:
+		return see_library(c, pc);
+	case TEXT_CALLS_USER:
+		return c->is_inside ? true : refuse(c, SAFEPOINT_RUNTIME, pc);
+	case TEXT_RUNTIME:
+		return refuse(c,
+			      preempt_is_trampoline(pc) ? SAFEPOINT_PENDING
+							: SAFEPOINT_RUNTIME,
+			      pc);
+	case TEXT_UNWINDER:
+		return refuse(c, SAFEPOINT_EXCEPTION, pc);
+	case TEXT_LINKER:
+		return refuse(c, SAFEPOINT_LINKER, pc);
+	case TEXT_SETJMP:
+		return refuse(c, SAFEPOINT_SETJMP, pc);
+	case TEXT_VFORK:
+		return refuse(c, SAFEPOINT_VFORK, pc);
+	case TEXT_UNKNOWN:
+		break;
+	}
+	return refuse(c, SAFEPOINT_UNKNOWN, pc);
+}
+
+static void conclude(struct chain *c)
+{
+	size_t room = preempt_room();
+
+	if (!c->slot) {
+		c->out->verdict = SAFEPOINT_SWITCH;
+		return;
+	}
+	/* At the landing sp is above the slot, and more is free than now. */
+	if ((uintptr_t)c->slot < c->flow->stack_lo + room) {
+		refuse(c, SAFEPOINT_NO_ROOM, 0);
+		return;
+	}
+	c->out->verdict = SAFEPOINT_HIJACK;
+	c->out->slot = c->slot;
+}
+
+static void walk(struct chain *c, struct cfi_walk *w)
+{
+	while (c->out->frames < SAFEPOINT_FRAMES_MAX) {
+		uintptr_t pc = w->reg[CFI_PC] - !w->is_exact;
+		enum cfi_step step;
+
+		c->out->frames++;
+		if (!see_frame(c, pc))
+			return;
+		step = cfi_step(w);
+		if (step == CFI_END && is_entry(pc)) {
+			conclude(c);
+			return;
+		}
+		if (step != CFI_CALLER || !w->return_at) {
+			refuse(c, SAFEPOINT_NO_UNWIND, pc);
+			return;
+		}
+		/* The pc in a signal's frame is no return address. */
+		if (!c->is_inside && w->is_exact) {
+			refuse(c, SAFEPOINT_CALLBACK, pc);
+			return;
+		}
+		if (!c->is_inside)
+			c->slot = w->return_at;
+	}
+	refuse(c, SAFEPOINT_DEEP, 0);
+}
+
+void safepoint_decide(const ucontext_t *uc, const struct safepoint_flow *flow,
+		      struct safepoint *out)
+{
+	struct chain c = {.flow = flow, .out = out};
+	struct cfi_walk w;
+
+	*out = (struct safepoint){.verdict = SAFEPOINT_UNSUPPORTED};
+	if (!preempt_is_supported() || !textmap_is_usable() ||
+	    textmap_malloc_is_inside() ||
+	    !cfi_from_signal(&w, uc, flow->stack_lo, flow->stack_hi))
+		return;
+	if (w.reg[CFI_SP] < flow->stack_lo || w.reg[CFI_SP] >= flow->stack_hi)
+		refuse(&c, SAFEPOINT_NOT_ON_STACK, w.reg[CFI_PC]);
+	else if (w.reg[CFI_SP] < flow->stack_lo + preempt_room())
+		refuse(&c, SAFEPOINT_NO_ROOM, w.reg[CFI_PC]);
+	else if (preempt_has_foreign_state(uc))
+		refuse(&c, SAFEPOINT_CPU_STATE, w.reg[CFI_PC]);
+	else
+		walk(&c, &w);
+}
