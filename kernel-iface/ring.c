@@ -156,16 +156,20 @@ void ring_forget(struct ring *r)
 static int enter(struct ring *r, unsigned to_submit, unsigned wait,
 		 unsigned flags, struct io_uring_getevents_arg *arg)
 {
-	int fd = r->uring.enter_ring_fd;
+	int fd = r->uring.enter_ring_fd, n;
 
 	if (r->uring.int_flags & 1) /* INT_FLAG_REG_RING */
 		flags |= IORING_ENTER_REGISTERED_RING;
 	count(&r->enters);
-	if (arg)
-		return io_uring_enter2((unsigned)fd, to_submit, wait,
-				       flags | IORING_ENTER_EXT_ARG,
-				       (sigset_t *)(void *)arg, sizeof *arg);
-	return io_uring_enter2((unsigned)fd, to_submit, wait, flags, NULL, 0);
+	if (!arg)
+		return io_uring_enter2((unsigned)fd, to_submit, wait, flags,
+				       NULL, 0);
+	san_signals();
+	n = io_uring_enter2((unsigned)fd, to_submit, wait,
+			    flags | IORING_ENTER_EXT_ARG,
+			    (sigset_t *)(void *)arg, sizeof *arg);
+	san_signals();
+	return n;
 }
 
 /* Publish the queued SQEs; returns how many the kernel has not consumed yet. */

@@ -155,13 +155,6 @@ void netfd_leave(struct netfd *nf)
 
 /* ---- the lock of a direction -------------------------------------------- */
 
-static bool unlock_parked(struct g *gp, void *arg)
-{
-	(void)gp;
-	rtlock_unlock(arg);
-	return true;
-}
-
 /* Under nf->lock. 0: got the lock; -EAGAIN: WAIT is set, queue up; -ECANCELED. */
 static int take_or_announce(struct netfd *nf, enum fd_dir dir)
 {
@@ -188,7 +181,7 @@ static enum wake_state wait_for_lock(struct netfd *nf, enum fd_dir dir,
 
 	wake_begin(gp);
 	list_push_back(&nf->waiters[dir], &self.link);
-	how = sched_park_until(unlock_parked, &nf->lock, RG_FOREVER, true,
+	how = sched_park_until(park_commit_unlock, &nf->lock, RG_FOREVER, true,
 			       WAIT_IO, nf);
 	if (how == WAKE_EVENT)
 		return how;

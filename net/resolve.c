@@ -146,13 +146,6 @@ static void ask_goroutine(void *arg)
 	question_unref(q);
 }
 
-static bool unlock_parked(struct g *gp, void *arg)
-{
-	(void)gp;
-	rtlock_unlock(arg);
-	return true;
-}
-
 /* I1. 0: q->err and q->answer are there. */
 static int ask_and_wait(struct question *q, struct g *gp)
 {
@@ -176,7 +169,7 @@ static int ask_and_wait(struct question *q, struct g *gp)
 	}
 	wake_begin(gp);
 	q->asker = gp;
-	how = sched_park_until(unlock_parked, &q->lock, RG_FOREVER, true,
+	how = sched_park_until(park_commit_unlock, &q->lock, RG_FOREVER, true,
 			       WAIT_BLOCKING, q);
 	if (how == WAKE_EVENT)
 		return 0;

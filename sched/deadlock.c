@@ -6,13 +6,13 @@
  * when: every M is idle and every P, nothing is queued, in flight or armed, no helper
  * thread or signal will ready anyone, and every thread of the process is the
  * runtime's. The kernel's own workers (iou-wrk-*, iou-sqp-*) are threads of the
- * process, too, and do not count. Under a sanitizer its own threads may exist: then
- * nothing is reported unless it has none.
+ * process, too, and do not count; nor does ThreadSanitizer's own one.
  */
 #include "sched/deadlock.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,11 +70,47 @@ static bool is_helper(int tid)
 	       (!strncmp(name, "iou-", 4) || !strncmp(name, "rg-blocking", 11));
 }
 
+#if RG_TSAN
+#define BIT(sig) (UINT64_C(1) << ((sig)-1))
+
+/*
+ * ThreadSanitizer has one thread of its own, and a fork's child may have none. It is
+ * known by its mask: all signals are blocked, those of faults, too.
+ */
+static bool is_sanitizers(int tid)
+{
+	const uint64_t faults = BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGILL) |
+				BIT(SIGFPE) | BIT(SIGTRAP);
+	static const char key[] = "\nSigBlk:";
+	char path[64], text[4096], *mask;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/task/%d/status", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	mask = strstr(text, key);
+	return mask &&
+	       (~strtoull(mask + sizeof key - 1, NULL, 16) & faults) == 0;
+}
+#else
+static bool is_sanitizers(int tid)
+{
+	(void)tid;
+	return false;
+}
+#endif
+
 /* Threads that might wake somebody; -1: cannot tell. */
 static int unknown_threads(void)
 {
 	DIR *dir = opendir("/proc/self/task");
 	struct dirent *entry;
+	bool may_be_sanitizers = true; /* one */
 	int n = 0;
 
 	if (!dir)
@@ -82,7 +118,11 @@ static int unknown_threads(void)
 	while ((entry = readdir(dir))) {
 		int tid = atoi(entry->d_name);
 
-		if (tid && !is_runtime_thread(tid) && !is_helper(tid))
+		if (!tid || is_runtime_thread(tid) || is_helper(tid))
+			continue;
+		if (may_be_sanitizers && is_sanitizers(tid))
+			may_be_sanitizers = false;
+		else
 			n++;
 	}
 	closedir(dir);

@@ -110,10 +110,10 @@ void sched_park(park_commit *commit, void *arg, enum wait_reason reason,
 	switch_to(mp, gp, switch_pick(mp), commit, arg);
 }
 
-static bool commit_unlock(struct g *gp, void *lock)
+bool park_commit_unlock(struct g *gp, void *lock)
 {
 	(void)gp;
-	rtlock_unlock(lock);
+	rtlock_unlock_left(lock);
 	return true;
 }
 
@@ -123,7 +123,7 @@ void sched_park_unlock(struct rtlock *l, enum wait_reason reason,
 	/* The unlocking itself happens on the next flow: what we wrote under
 	 * the lock is announced by us. */
 	san_release(l);
-	sched_park(commit_unlock, l, reason, wait_arg);
+	sched_park(park_commit_unlock, l, reason, wait_arg);
 }
 
 void switch_refused(struct m *mp, struct g *prev)
@@ -312,7 +312,7 @@ static bool until_commit(struct g *gp, void *arg)
 	}
 	if (u->commit)
 		u->commit(gp, u->arg);
-	rtlock_unlock(&u->gate);
+	rtlock_unlock_left(&u->gate);
 	return parks;
 }
 
@@ -327,10 +327,10 @@ enum wake_state sched_park_until(park_commit *commit, void *arg,
 			  .commit = commit,
 			  .arg = arg};
 
+	san_release(arg); /* as in sched_park_unlock: usually the lock */
 	if (rg_unlikely(gp->kind == G_FOREIGN))
 		return foreign_park(gp, commit, arg, deadline);
 	u.token = heed_token ? gp->token : NULL;
-	san_release(arg); /* as in sched_park_unlock: usually the lock */
 	if (deadline != RG_FOREVER && timer_reserve(&u.place)) {
 		/* Its wakers need the lock that the commit releases to find
 		 * it: none can have been quicker. */

@@ -41,6 +41,9 @@ void sched_park(park_commit *commit, void *arg, enum wait_reason reason,
 void sched_park_unlock(struct rtlock *l, enum wait_reason reason,
 		       const void *wait_arg);
 
+/* park_commit_unlock - the commit of sched_park_unlock; arg is the rtlock. */
+bool park_commit_unlock(struct g *gp, void *arg);
+
 /*
  * sched_ready - make gp runnable: next on this P when the caller is on one (sharing
  * its time slice), else through the global queue; wakes an idle P when useful.

@@ -21,6 +21,7 @@
 #include <ringgo/sync.h>
 
 #include "kernel-iface/alloc.h"
+#include "kernel-iface/base/sanitize.h"
 #include "kernel-iface/op_file.h"
 #include "sched/opwait.h"
 #include "sched/sched.h"
@@ -85,6 +86,7 @@ static void poke(void)
 	 * way, or we see that there is no descriptor any more. */
 	int fd = atomic_load_explicit(&notify.fd, memory_order_seq_cst);
 
+	san_acquire(&notify.fd);
 	if (fd && write(fd - 1, &one, sizeof one) < 0)
 		return; /* cannot be: nothing to be done here */
 }
@@ -184,6 +186,7 @@ static int start_sender(void)
 		fd = eventfd(0, EFD_CLOEXEC);
 		if (fd < 0)
 			return -errno;
+		san_release(&notify.fd);
 		atomic_store_explicit(&notify.fd, fd + 1, memory_order_relaxed);
 	}
 	err = sched_go_system(sender, (void *)(intptr_t)fd, "signals");

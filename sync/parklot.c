@@ -244,7 +244,7 @@ static bool commit_heeding(struct g *gp, void *arg)
 	if (atomic_load_explicit(&gp->wake_state, memory_order_relaxed) !=
 	    WAKE_NONE)
 		unlink_parked(b, w);
-	rtlock_unlock(&b->lock);
+	rtlock_unlock_left(&b->lock);
 	return true;
 }
 

@@ -227,10 +227,18 @@ static void unlock_all(const struct sel *s)
 	}
 }
 
+/* As unlock_all, on another stack; enqueue_all has announced what we did. */
 static bool commit_unlock_all(struct g *gp, void *arg)
 {
+	const struct sel *s = arg;
+	rg_chan **order = s->order;
+
 	(void)gp;
-	unlock_all(arg);
+	for (size_t left = s->norder; left > 0; left--) {
+		rg_chan *c = *order++;
+
+		rtlock_unlock_left(&c->lock);
+	}
 	return true;
 }
 

@@ -55,6 +55,17 @@ static inline void rtlock_unlock(struct rtlock *l)
 	atomic_store_explicit(&l->held, 0, memory_order_release);
 }
 
+/*
+ * rtlock_unlock_left - unlock for a flow that was left with the lock held, from the
+ * next one on the thread. To a sanitizer the next one says nothing by that: what the
+ * left one did was announced by itself (san_release) before the switch.
+ */
+static inline void rtlock_unlock_left(struct rtlock *l)
+{
+	/* L2 release, pairs with L1. */
+	atomic_store_explicit(&l->held, 0, memory_order_release);
+}
+
 /* Only for assertions: somebody holds it. */
 static inline bool rtlock_is_held(struct rtlock *l)
 {

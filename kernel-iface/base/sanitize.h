@@ -10,6 +10,7 @@
 #define RGK_BASE_SANITIZE_H
 
 #include <stddef.h>
+#include <string.h>
 
 /* The library itself is compiled without ThreadSanitizer's instrumentation (a
  * goroutine's switch is a race in its eyes) and told of it by -DRG_TSAN=1. */
@@ -31,6 +32,12 @@
 #if RG_TSAN || RG_ASAN
 #define RG_CORO_SANITIZED 1
 #endif
+
+/*
+ * SAN_IS_ON - built for a sanitizer that follows each flow's stack or holds signals
+ * back: a signal handler may not switch flows then.
+ */
+#define SAN_IS_ON (RG_TSAN || RG_ASAN)
 
 #if RG_ASAN
 void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
@@ -55,7 +62,19 @@ static inline void san_release(void *addr)
 {
 	__tsan_release(addr);
 }
+
+/* san_signals - ThreadSanitizer holds a signal back until the thread next calls
+ * libc; a raw system call that waits is none. So: before and after such a wait. */
+static inline void san_signals(void)
+{
+	static size_t (*volatile const any_call)(const char *s) = strlen;
+
+	(void)any_call("");
+}
 #else
+static inline void san_signals(void)
+{
+}
 static inline void san_acquire(void *addr)
 {
 	(void)addr;

@@ -27,12 +27,14 @@ static void note(struct timer *t, void *arg, rg_time now)
 	(void)t;
 	p->at = now;
 	atomic_fetch_add_explicit(&p->fired, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&total, 1, memory_order_relaxed);
+	/* Release, pairs with all_fired. */
+	atomic_fetch_add_explicit(&total, 1, memory_order_release);
 }
 
 static bool all_fired(void *arg)
 {
-	return atomic_load_explicit(&total, memory_order_relaxed) ==
+	/* Acquire, pairs with note. */
+	return atomic_load_explicit(&total, memory_order_acquire) ==
 	       *(int *)arg;
 }
 
