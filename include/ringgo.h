@@ -16,6 +16,7 @@
 #include <ringgo/sync.h>
 #include <ringgo/ctx.h>
 #include <ringgo/timer.h>
+#include <ringgo/synctest.h>
 #include <ringgo/io.h>
 #include <ringgo/net.h>
 #include <ringgo/http.h>

@@ -15,6 +15,7 @@
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/clock.h"
 #include "kernel-iface/op_file.h"
+#include "sched/bubble.h"
 #include "sched/netpoll.h"
 #include "sched/opwait.h"
 
@@ -101,7 +102,7 @@ static int arm_locked(struct fdesc *f)
 		}
 		f->timer_at = 0;
 	}
-	if (timer_start(&f->timer, first, 0, timer_fired, f))
+	if (timer_start_real(&f->timer, first, timer_fired, f))
 		return -ENOMEM;
 	f->timer_at = first;
 	return 0;
@@ -140,6 +141,7 @@ int fdesc_set_deadline(int fd, unsigned dirs, rg_time t)
 
 	if (!f)
 		return fdesc_is_valid(fd) ? -ENOMEM : -EBADF;
+	t = bubble_real_time(t);
 	rtlock_lock(&f->lock);
 	if (f->state == FDESC_CLOSING) {
 		rtlock_unlock(&f->lock);

@@ -58,7 +58,13 @@
 	X(WAIT_BLOCKING, "blocking call")                                      \
 	X(WAIT_CLOSE, "close wait")                                            \
 	X(WAIT_EXIT, "exited main")                                            \
-	X(WAIT_YIELD, "yield")
+	X(WAIT_YIELD, "yield")                                                 \
+	X(WAIT_SYNCTEST_RUN, "synctest.Run")                                   \
+	X(WAIT_SYNCTEST_WAIT, "synctest.Wait")                                 \
+	X(WAIT_SYNCTEST_CHAN_RECV, "chan receive (durable)")                   \
+	X(WAIT_SYNCTEST_CHAN_SEND, "chan send (durable)")                      \
+	X(WAIT_SYNCTEST_SELECT, "select (durable)")                            \
+	X(WAIT_SYNCTEST_WAITGROUP, "sync.WaitGroup.Wait (durable)")
 
 #define G_ENUM(name, text) name,
 enum g_state { G_STATES(G_ENUM) };
@@ -66,9 +72,13 @@ enum wait_reason { WAIT_REASONS(G_ENUM) WAIT_REASON_COUNT };
 
 enum g_kind { G_USER, G_SYSTEM, G_ZERO, G_FOREIGN };
 
+/* g.special: why park and ready take a longer way. */
+enum { G_IS_FOREIGN = 1, G_IN_BUBBLE = 2, G_BLOCKED = 4, G_IS_ROOT = 8 };
+
 struct m;
 struct p;
 struct cancel_token;
+struct bubble;
 
 /* One rg_defer; the newest first. */
 struct g_defer {
@@ -89,6 +99,7 @@ struct g {
 	uint8_t stack_class; /* const */
 	int saved_errno;
 	uint16_t op_gen; /* own: the last operation's generation */
+	uint8_t special; /* own and its waker's, bubble.h, I4; 0 mostly */
 
 	/* line 1: own; written at birth */
 	RG_CACHE_ALIGNED uint64_t goid;
@@ -111,7 +122,9 @@ struct g {
 	_Atomic uint32_t wake_state; /* park.h: who won: event, timer, cancel */
 	_Atomic uint32_t futex;      /* foreign: 0 parked, 1 readied */
 
-	struct timer timer; /* rg_sleep and waits with a deadline */
+	struct timer timer;    /* rg_sleep and waits with a deadline */
+	struct bubble *bubble; /* own; set at birth and by its root, or NULL */
+	uint32_t bubble_id;    /* its id, for dumps; 0: none */
 };
 
 static inline enum g_state g_state(struct g *gp)

@@ -41,6 +41,7 @@ OPAQUE uint64_t *getg_foreign_rng(void)
 OPAQUE static struct g *foreign_g(void)
 {
 	this_foreign.kind = G_FOREIGN;
+	this_foreign.special = G_IS_FOREIGN;
 	return &this_foreign;
 }
 

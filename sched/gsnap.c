@@ -88,6 +88,7 @@ void gsnap_take(struct g *gp, const struct freeze_stack *own, struct gsnap *out)
 	struct taking t = {gp, out};
 
 	out->goid = gp->goid;
+	out->bubble_id = gp->bubble_id;
 	out->creator_goid = gp->creator_goid;
 	out->creator_pc = gp->creator_pc;
 	out->fn = (uintptr_t)gp->fn;

@@ -20,6 +20,7 @@ enum { GSNAP_NAME_LEN = 32 };
 
 struct gsnap {
 	uint64_t goid, creator_goid;
+	uint32_t bubble_id;   /* 0: none */
 	uintptr_t creator_pc; /* 0: none, it is the main goroutine */
 	uintptr_t fn;         /* what it was started with */
 	rg_time wait_since;   /* coarse clock */

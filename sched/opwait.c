@@ -14,6 +14,7 @@
 #include <ringgo/runtime.h>
 
 #include "kernel-iface/clock.h"
+#include "sched/bubble.h"
 #include "sched/netpoll.h"
 #include "sched/sched.h"
 
@@ -150,8 +151,8 @@ static int attempt_armed(struct request *q, struct wait_op *w, bool *is_later)
 	}
 	err = 0;
 	if (has_timer)
-		err = timer_start(&w->gp->timer, q->deadline, 0,
-				  deadline_cancel, w);
+		err = timer_start_real(&w->gp->timer, q->deadline,
+				       deadline_cancel, w);
 	if (!err)
 		run(w);
 	if (has_timer)
@@ -225,7 +226,8 @@ static int request(struct request *q)
 int opwait_fd_until(int fd, enum fd_dir dir, const struct op_sqe *sqe,
 		    rg_time deadline)
 {
-	struct request q = {.sqe = sqe, .dir = dir, .deadline = deadline};
+	struct request q = {
+		.sqe = sqe, .dir = dir, .deadline = bubble_real_time(deadline)};
 
 	q.fdesc = fdesc_get(fd);
 	if (rg_unlikely(!q.fdesc))

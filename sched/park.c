@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "kernel-iface/clock.h"
+#include "sched/bubble.h"
 #include "sched/cancel.h"
 #include "sched/switch.h"
 #include "sched/wake.h"
@@ -107,6 +108,12 @@ void sched_park(park_commit *commit, void *arg, enum wait_reason reason,
 	if (rg_unlikely(gp == &mp->g0))
 		park_misuse();
 	note_wait(gp, reason, wait_arg);
+	if (rg_unlikely(gp->special) && bubble_is_durable(reason)) {
+		struct bubble_park park = {commit, arg};
+
+		switch_to(mp, gp, switch_pick(mp), bubble_commit, &park);
+		return;
+	}
 	switch_to(mp, gp, switch_pick(mp), commit, arg);
 }
 
@@ -155,16 +162,25 @@ static inline void make_runnable(struct g *gp)
 	g_set_state(gp, G_RUNNABLE);
 }
 
+/* A foreign thread is woken: true; a bubble hears that gp will run. */
+static RG_NOINLINE bool ready_special(struct g *gp)
+{
+	if (gp->kind != G_FOREIGN) {
+		bubble_ready(gp);
+		return false;
+	}
+	san_release(gp);
+	foreign_ready(gp);
+	return true;
+}
+
 void sched_ready(struct g *gp)
 {
 	struct m *mp = getm();
 	struct g *old;
 
-	if (rg_unlikely(gp->kind == G_FOREIGN)) {
-		san_release(gp);
-		foreign_ready(gp);
+	if (rg_unlikely(gp->special) && ready_special(gp))
 		return;
-	}
 	make_runnable(gp);
 	if (rg_unlikely(!mp || !mp->p)) {
 		global_put_one(gp);
@@ -181,11 +197,8 @@ void sched_ready_tail(struct g *gp)
 {
 	struct m *mp = getm();
 
-	if (rg_unlikely(gp->kind == G_FOREIGN)) {
-		san_release(gp);
-		foreign_ready(gp);
+	if (rg_unlikely(gp->special) && ready_special(gp))
 		return;
-	}
 	make_runnable(gp);
 	if (rg_unlikely(!mp || !mp->p)) {
 		global_put_one(gp);

@@ -13,6 +13,7 @@
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/clock.h"
 #include "kernel-iface/cpus.h"
+#include "sched/bubble.h"
 #include "sched/cancel.h"
 #include "sched/getg.h"
 #include "sched/park.h"
@@ -95,16 +96,25 @@ int64_t rg_num_goroutine(void)
 
 rg_time rg_now(void)
 {
-	return clock_now();
+	struct bubble *b = bubble_current();
+
+	return b ? bubble_now(b) : clock_now();
 }
 
 int64_t rg_unix_nano(void)
 {
+	struct bubble *b = bubble_current();
+
+	/* A bubble's clock is both clocks. */
+	if (rg_unlikely(b))
+		return bubble_now(b);
 	return clock_ns(CLOCK_REALTIME);
 }
 
 int64_t rg_time_to_unix_nano(rg_time t)
 {
+	if (rg_unlikely(bubble_current()))
+		return t;
 	return clock_ns(CLOCK_REALTIME) - clock_now() + t;
 }
 
@@ -137,7 +147,7 @@ int rg_sleep(rg_duration d)
 	    WAKE_CANCEL)
 		return cancel_token_err(gp->token);
 	/* Early only when the timer could not be armed. */
-	return clock_now() < deadline ? -ENOMEM : 0;
+	return rg_now() < deadline ? -ENOMEM : 0;
 }
 
 /* xorshift64*: quality enough to choose among cases and victims. */

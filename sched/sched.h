@@ -19,6 +19,8 @@
 
 enum { SCHED_MAX_PROCS = 256, SCHED_MAX_MS = 512 };
 
+struct bubble;
+
 enum sched_status { SCHED_OFF, SCHED_STARTING, SCHED_ON, SCHED_STOPPING };
 
 /* What sync registers, as sched may not include it. All set or all NULL. */
@@ -97,6 +99,7 @@ struct sched_go_args {
 	rg_ctx *ctx; /* NULL: inherit */
 	uintptr_t pc;
 	enum g_kind kind;
+	struct bubble *bubble; /* held, see bubble.h; NULL: inherit */
 };
 int sched_go(const struct sched_go_args *args);
 int sched_go_system(void (*fn)(void *arg), void *arg, const char *name);

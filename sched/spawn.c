@@ -21,6 +21,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/clock.h"
+#include "sched/bubble.h"
 #include "sched/cancel.h"
 #include "sched/proc.h"
 #include "sched/switch.h"
@@ -252,6 +253,10 @@ static void init_g(struct g *gp, const struct sched_go_args *args,
 	gp->creator_pc = args->pc;
 	gp->creator_goid = parent ? parent->goid : 0;
 	inherit_ctx(gp, parent, args->ctx);
+	if (rg_unlikely(args->bubble))
+		bubble_join(args->bubble, gp);
+	else if (rg_unlikely(parent && parent->bubble) && gp->kind == G_USER)
+		bubble_join(parent->bubble, gp);
 	coro_init(&gp->ctx, gp->stack_lo, top, g_main);
 	san_release(gp);
 	g_set_state(gp, G_RUNNABLE);
@@ -376,6 +381,8 @@ static void free_owned(struct g *gp)
 static bool forget(struct g *gp, void *arg)
 {
 	(void)arg;
+	if (gp->bubble)
+		bubble_forget(gp);
 	/* Whoever waits in a token is a goroutine that is abandoned now; the
 	 * token may live on. */
 	if (gp->token)
@@ -416,6 +423,8 @@ static void finish_g(struct g *gp)
 	mp = getm();
 	if (rg_likely(gp->kind == G_USER))
 		add_relaxed(&mp->p->ended);
+	if (rg_unlikely(gp->bubble))
+		bubble_leave(gp);
 	proc_exit_g(mp, gp);
 }
 

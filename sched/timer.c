@@ -15,6 +15,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/clock.h"
+#include "sched/bubble.h"
 #include "sched/sched.h"
 #include "sched/wake.h"
 
@@ -40,7 +41,7 @@ int64_t timer_count(void)
 
 rg_time timer_after(rg_duration d)
 {
-	rg_time now = clock_now();
+	rg_time now = rg_now();
 
 	if (d <= 0)
 		return now;
@@ -169,48 +170,85 @@ static void fill(struct timer *t, rg_time when, rg_duration period,
 	t->arg = arg;
 }
 
-int timer_start(struct timer *t, rg_time when, rg_duration period, timer_fn *fn,
-		void *arg)
+/* Where the caller's timers go; NULL heap: no runtime. */
+static struct timer_place this_place(bool is_real)
 {
-	struct p *pp = this_p();
-	struct timer_heap *h;
+	struct bubble *b = is_real ? NULL : bubble_current();
+	struct p *pp;
+
+	if (rg_unlikely(b))
+		return (struct timer_place){bubble_timers(b), NULL};
+	pp = this_p();
+	return (struct timer_place){pp ? &pp->timers : NULL, pp};
+}
+
+/* Whoever arms a bubble's timer runs in it: nobody is asleep for it. */
+static void wake_for(const struct timer_place *place)
+{
+	if (rg_likely(place->p))
+		wake_for_timer(place->p);
+}
+
+static int start_at(const struct timer_place *place, struct timer *t,
+		    const struct timer *set)
+{
+	struct timer_heap *h = place->heap;
 	bool is_first = false;
 	int err;
 
-	if (rg_unlikely(!pp))
+	if (rg_unlikely(!h))
 		return -ESRCH;
-	h = &pp->timers;
 	rtlock_lock(&h->lock);
 	err = reserve(h);
 	if (!err) {
-		fill(t, when, period, fn, arg);
+		fill(t, set->when, set->period, set->fn, set->arg);
 		is_first = insert(h, t);
 	}
 	rtlock_unlock(&h->lock);
 	if (is_first)
-		wake_for_timer(pp);
+		wake_for(place);
 	return err;
+}
+
+int timer_start(struct timer *t, rg_time when, rg_duration period, timer_fn *fn,
+		void *arg)
+{
+	struct timer_place place = this_place(false);
+	struct timer set = {
+		.when = when, .period = period, .fn = fn, .arg = arg};
+
+	return start_at(&place, t, &set);
+}
+
+int timer_start_real(struct timer *t, rg_time when, timer_fn *fn, void *arg)
+{
+	struct timer_place place = this_place(true);
+	struct timer set = {.when = when, .fn = fn, .arg = arg};
+
+	return start_at(&place, t, &set);
 }
 
 int timer_reserve(struct timer_place *place)
 {
 	int err;
 
-	place->p = this_p();
-	if (rg_unlikely(!place->p))
+	*place = this_place(false);
+	if (rg_unlikely(!place->heap))
 		return -ESRCH;
-	rtlock_lock(&place->p->timers.lock);
-	err = reserve(&place->p->timers);
+	rtlock_lock(&place->heap->lock);
+	err = reserve(place->heap);
 	if (!err)
-		place->p->timers.reserved++;
-	rtlock_unlock(&place->p->timers.lock);
+		place->heap->reserved++;
+	rtlock_unlock(&place->heap->lock);
 	return err;
 }
 
 void timer_start_reserved(struct timer_place *place, struct timer *t,
 			  rg_time when, timer_fn *fn, void *arg)
 {
-	struct timer_heap *h = &place->p->timers;
+	struct timer_heap *h = place->heap;
+	/* Once t is in, its goroutine may run on and *place be gone. */
+	struct timer_place at = *place;
 	bool is_first;
 
 	rtlock_lock(&h->lock);
@@ -219,14 +257,14 @@ void timer_start_reserved(struct timer_place *place, struct timer *t,
 	is_first = insert(h, t);
 	rtlock_unlock(&h->lock);
 	if (is_first)
-		wake_for_timer(place->p);
+		wake_for(&at);
 }
 
 void timer_unreserve(struct timer_place *place)
 {
-	rtlock_lock(&place->p->timers.lock);
-	place->p->timers.reserved--;
-	rtlock_unlock(&place->p->timers.lock);
+	rtlock_lock(&place->heap->lock);
+	place->heap->reserved--;
+	rtlock_unlock(&place->heap->lock);
 }
 
 /* Locks the heap that t is in; NULL: in none. */

@@ -60,13 +60,18 @@ struct timer_heap {
 int timer_start(struct timer *t, rg_time when, rg_duration period, timer_fn *fn,
 		void *arg);
 
+/* timer_start_real - the same, once, on the real clock even in a bubble (bubble.h), in
+ * which all other calls use the bubble's clock. */
+int timer_start_real(struct timer *t, rg_time when, timer_fn *fn, void *arg);
+
 /*
  * timer_reserve - a place for one timer, so that timer_start_reserved (once) needs no
  * memory: for those who arm with a lock held or on another goroutine's stack. 0,
  * -ENOMEM, -ESRCH. timer_unreserve gives it back unused.
  */
 struct timer_place {
-	struct p *p;
+	struct timer_heap *heap;
+	struct p *p; /* whose it is; NULL: a bubble's */
 };
 int timer_reserve(struct timer_place *place);
 void timer_start_reserved(struct timer_place *place, struct timer *t,

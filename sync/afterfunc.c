@@ -13,6 +13,8 @@
  *       freed, also by its own function.
  *   I3  a starter belongs to one runtime and ends with it; what was due then is
  *       dropped, as all goroutines are. The next prepare makes a new one.
+ *   I4  in a synctest bubble it is of the bubble in which its turn came, and which is
+ *       held from then until it was started: in between it is not idle.
  * The goroutine is no child of who asked for it: it inherits no context.
  * Lock rank: innermost, like a channel's.
  * Not a goroutine parked for each function: that is 4 KB for what mostly never runs.
@@ -23,6 +25,7 @@
 #include <ringgo/runtime.h>
 
 #include "kernel-iface/base/rtlock.h"
+#include "sched/bubble.h"
 #include "sched/park.h"
 #include "sched/sched.h"
 #include "sched/timer.h"
@@ -50,10 +53,13 @@ static void start_function(const struct afterfunc *a)
 		.arg = a->arg,
 		.pc = a->pc,
 		.kind = G_USER,
+		.bubble = a->bubble,
 	};
 
 	while (sched_go(&args) < 0)
 		pause_starter();
+	if (a->bubble)
+		bubble_release(a->bubble);
 }
 
 static bool become_starter(void)
@@ -124,6 +130,9 @@ void afterfunc_due(struct afterfunc *a)
 
 	if (!sched_is_on())
 		return;
+	a->bubble = bubble_current();
+	if (a->bubble)
+		bubble_hold(a->bubble);
 	rtlock_lock(&lock);
 	list_push_back(&due, &a->due);
 	gp = waiting;
@@ -142,5 +151,7 @@ bool afterfunc_cancel(struct afterfunc *a)
 	if (was_due)
 		list_del(&a->due);
 	rtlock_unlock(&lock);
+	if (was_due && a->bubble)
+		bubble_release(a->bubble);
 	return was_due;
 }

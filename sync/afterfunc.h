@@ -16,6 +16,7 @@ struct afterfunc {
 	void *arg;
 	uintptr_t pc; /* of the public call, for dumps */
 
+	struct bubble *bubble; /* held while due; NULL: none */
 	struct list
 		due; /* its turn has come, not yet started; afterfunc.c's lock */
 };

@@ -38,6 +38,9 @@ void chan_init(rg_chan *c, uint16_t elem_size, size_t capacity, uint8_t flags,
 	c->elem_size = elem_size;
 	c->cap = capacity;
 	c->on_free = on_free;
+	c->bubble = bubble_id();
+	if (rg_unlikely(c->bubble))
+		flags |= CHAN_BUBBLED;
 	/* Relaxed: nobody else knows c yet. */
 	atomic_store_explicit(&c->flags, flags, memory_order_relaxed);
 	atomic_store_explicit(&c->refs, 1, memory_order_relaxed);
@@ -146,7 +149,10 @@ static RG_NOINLINE void send_parked(rg_chan *c, const void *elem)
 
 	waitq_push(&c->sendq, &sg, &c->lock);
 	sg.gp->park_slot = &sg;
-	sched_park_unlock(&c->lock, WAIT_CHAN_SEND, c);
+	sched_park_unlock(&c->lock,
+			  chan_flags(c) & CHAN_BUBBLED ? WAIT_SYNCTEST_CHAN_SEND
+						       : WAIT_CHAN_SEND,
+			  c);
 	san_acquire(&sg);
 	if (rg_unlikely(!sg.success))
 		rg_panic("send on closed channel");
@@ -158,6 +164,7 @@ static RG_NOINLINE bool send_locked(rg_chan *c, const void *elem, bool block)
 	struct g *wake = NULL;
 	bool sent;
 
+	chan_check_bubble(c, "send on");
 	if (rg_unlikely(chan_flags(c) & (CHAN_CLOSED | CHAN_RECV_ONLY))) {
 		rtlock_unlock(&c->lock);
 		chan_refuse_send(c);
@@ -229,7 +236,10 @@ static bool chan_looks_full(rg_chan *c)
 
 bool rg_chan_try_send(rg_chan *c, const void *elem)
 {
-	if (!c || (!(chan_flags(c) & CHAN_CLOSED) && chan_looks_full(c)))
+	if (!c)
+		return false;
+	chan_check_bubble(c, "send on");
+	if (!(chan_flags(c) & CHAN_CLOSED) && chan_looks_full(c))
 		return false;
 	return chan_send(c, elem, false);
 }
@@ -257,7 +267,10 @@ static RG_NOINLINE bool recv_parked(rg_chan *c, void *elem)
 
 	waitq_push(&c->recvq, &sg, &c->lock);
 	sg.gp->park_slot = &sg;
-	sched_park_unlock(&c->lock, WAIT_CHAN_RECV, c);
+	sched_park_unlock(&c->lock,
+			  chan_flags(c) & CHAN_BUBBLED ? WAIT_SYNCTEST_CHAN_RECV
+						       : WAIT_CHAN_RECV,
+			  c);
 	san_acquire(&sg);
 	return sg.success;
 }
@@ -266,8 +279,10 @@ static RG_NOINLINE bool recv_parked(rg_chan *c, void *elem)
 static RG_NOINLINE bool recv_locked(rg_chan *c, void *elem)
 {
 	struct g *wake = NULL;
-	int got = chan_recv_locked(c, elem, &wake);
+	int got;
 
+	chan_check_bubble(c, "receive on");
+	got = chan_recv_locked(c, elem, &wake);
 	if (got < 0)
 		return recv_parked(c, elem);
 	rtlock_unlock(&c->lock);
@@ -290,7 +305,7 @@ static RG_ALWAYS_INLINE bool chan_recv(rg_chan *c, void *elem)
 	if (rg_unlikely(!elem || !rtlock_try(&c->lock)))
 		return recv_slow(c, elem);
 	n = chan_count(c);
-	if (!n || c->elem_size != 8 || waitq_first(&c->sendq))
+	if (!n || c->elem_size != 8 || chan_flags(c) || waitq_first(&c->sendq))
 		return recv_locked(c, elem);
 	at = c->head;
 	memcpy(elem, c->buf + 8 * at, 8);
@@ -333,6 +348,7 @@ int rg_chan_try_recv(rg_chan *c, void *elem)
 
 	if (!c)
 		return -EAGAIN;
+	chan_check_bubble(c, "receive on");
 	if (chan_looks_empty(c) && !(chan_flags(c) & CHAN_CLOSED))
 		return -EAGAIN;
 	rtlock_lock(&c->lock);
@@ -383,6 +399,7 @@ void rg_chan_close(rg_chan *c)
 
 	if (!c)
 		rg_panic("close of nil channel");
+	chan_check_bubble(c, "close of");
 	rtlock_lock(&c->lock);
 	flags = chan_flags(c);
 	done = close_locked(c, CHAN_CLOSED | CHAN_RECV_ONLY, &ready);
@@ -398,6 +415,7 @@ void rg_chan_close(rg_chan *c)
 
 void chan_close_into(rg_chan *c, struct ready_list *ready)
 {
+	chan_check_bubble(c, "close of");
 	rtlock_lock(&c->lock);
 	close_locked(c, CHAN_CLOSED, ready);
 	rtlock_unlock(&c->lock);
@@ -423,8 +441,11 @@ void chan_forget(struct g *gp)
 
 	rtlock_lock(&c->lock);
 	if (sg->queued)
-		waitq_remove(gp->wait_reason == WAIT_CHAN_SEND ? &c->sendq
-							       : &c->recvq,
+		waitq_remove(gp->wait_reason == WAIT_CHAN_SEND ||
+					     gp->wait_reason ==
+						     WAIT_SYNCTEST_CHAN_SEND
+				     ? &c->sendq
+				     : &c->recvq,
 			     sg);
 	rtlock_unlock(&c->lock);
 }

@@ -32,6 +32,7 @@
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/rtlock.h"
 #include "kernel-iface/base/sanitize.h"
+#include "sched/bubble.h"
 #include "sched/park.h"
 
 /* rg_chan.flags; written under the lock. */
@@ -39,6 +40,7 @@ enum {
 	CHAN_CLOSED = 1,
 	CHAN_RECV_ONLY = 2,    /* a user may neither send nor close */
 	CHAN_HIDES_BUFFER = 4, /* a timer's: len and cap are 0 */
+	CHAN_BUBBLED = 8,      /* of a synctest bubble; const after creation */
 };
 
 /* A goroutine that waits on one channel; on its stack, or in its select's memory. */
@@ -68,6 +70,7 @@ struct rg_chan {
 	struct waitq recvq, sendq;
 
 	_Atomic uint32_t refs; /* any thread */
+	uint32_t bubble;       /* const: id of its bubble; 0: none */
 	/* const: runs when refs comes to 0, and frees c; NULL: rgk_free(c) */
 	void (*on_free)(rg_chan *c);
 	_Alignas(16) char buf[];
@@ -209,6 +212,13 @@ static inline unsigned chan_flags(const rg_chan *c)
 {
 	/* Relaxed: under the lock, or a hint. */
 	return atomic_load_explicit(&c->flags, memory_order_relaxed);
+}
+
+/* Panics when c is a bubble's and the caller is not of it. */
+static inline void chan_check_bubble(const rg_chan *c, const char *what)
+{
+	if (rg_unlikely(chan_flags(c) & CHAN_BUBBLED))
+		bubble_check(c->bubble, what, "channel");
 }
 
 /* The value is where it belongs: sg's goroutine may be readied after the unlock. */

@@ -24,7 +24,20 @@ static bool is_in_parklot(unsigned reason)
 {
 	return reason == WAIT_MUTEX || reason == WAIT_WAITGROUP ||
 	       reason == WAIT_RWMUTEX_LOCK || reason == WAIT_RWMUTEX_RLOCK ||
-	       reason == WAIT_COND || reason == WAIT_SEMAPHORE;
+	       reason == WAIT_COND || reason == WAIT_SEMAPHORE ||
+	       reason == WAIT_SYNCTEST_WAITGROUP;
+}
+
+static bool is_in_chan(unsigned reason)
+{
+	return reason == WAIT_CHAN_RECV || reason == WAIT_CHAN_SEND ||
+	       reason == WAIT_SYNCTEST_CHAN_RECV ||
+	       reason == WAIT_SYNCTEST_CHAN_SEND;
+}
+
+static bool is_in_select(unsigned reason)
+{
+	return reason == WAIT_SELECT || reason == WAIT_SYNCTEST_SELECT;
 }
 
 static bool forget(struct g *gp, void *arg)
@@ -32,17 +45,16 @@ static bool forget(struct g *gp, void *arg)
 	(void)arg;
 	/* A select that was woken and did not run any more is still in the queues
 	 * of its other channels. */
-	if (g_state(gp) == G_RUNNABLE && gp->wait_reason == WAIT_SELECT)
+	if (g_state(gp) == G_RUNNABLE && is_in_select(gp->wait_reason))
 		select_forget(gp);
 	/* So may be one whose context ended its wait. */
 	if (g_state(gp) == G_RUNNABLE && gp->wait_reason == WAIT_SEMAPHORE)
 		parklot_forget(gp);
 	if (g_state(gp) != G_WAITING)
 		return true;
-	if (gp->wait_reason == WAIT_CHAN_RECV ||
-	    gp->wait_reason == WAIT_CHAN_SEND)
+	if (is_in_chan(gp->wait_reason))
 		chan_forget(gp);
-	else if (gp->wait_reason == WAIT_SELECT)
+	else if (is_in_select(gp->wait_reason))
 		select_forget(gp);
 	else if (is_in_parklot(gp->wait_reason))
 		parklot_forget(gp);

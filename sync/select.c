@@ -46,6 +46,7 @@ struct sel {
 	struct sudog *sudogs; /* n; that of a NULL channel is unused */
 	rg_chan **order;      /* the distinct channels by address */
 	size_t norder;
+	bool is_durable; /* all of them are of the caller's bubble */
 };
 
 /* ---- choosing ------------------------------------------------------------ */
@@ -136,6 +137,7 @@ static RG_ALWAYS_INLINE int select_quick(rg_case *cases, size_t n)
 	if (i < 0)
 		return -1;
 	c = cases[i].chan_;
+	chan_check_bubble(c, "select on");
 	rtlock_lock(&c->lock);
 	done = case_do_locked(&cases[i], &wake, &refused);
 	rtlock_unlock(&c->lock);
@@ -207,6 +209,16 @@ static void find_lock_order(struct sel *s)
 		if (distinct == 0 || a[distinct - 1] != a[i])
 			a[distinct++] = a[i];
 	s->norder = distinct;
+}
+
+/* Whether the select waits for its own bubble's channels only. */
+static void note_bubbles(struct sel *s)
+{
+	s->is_durable = bubble_current() != NULL;
+	for (size_t i = 0; i < s->norder; i++) {
+		s->is_durable &= (chan_flags(s->order[i]) & CHAN_BUBBLED) != 0;
+		chan_check_bubble(s->order[i], "select on");
+	}
 }
 
 static void lock_all(const struct sel *s)
@@ -302,9 +314,17 @@ static void dequeue_losers(struct sel *s, const struct sudog *winner)
 	}
 }
 
+static enum wait_reason wait_reason(const struct sel *s)
+{
+	if (!s->n)
+		return WAIT_SELECT_NONE;
+	return s->is_durable ? WAIT_SYNCTEST_SELECT : WAIT_SELECT;
+}
+
 /* S3 to S5; all channels are locked. */
 static int select_parked(struct sel *s, rg_time deadline)
 {
+	enum wait_reason reason = wait_reason(s);
 	struct g *gp = chan_self();
 	struct sudog *winner;
 	rg_case *cs;
@@ -313,11 +333,10 @@ static int select_parked(struct sel *s, rg_time deadline)
 	gp->park_slot = NULL;
 	enqueue_all(s, gp);
 	if (deadline == RG_FOREVER)
-		sched_park(commit_unlock_all, s,
-			   s->n ? WAIT_SELECT : WAIT_SELECT_NONE, s);
+		sched_park(commit_unlock_all, s, reason, s);
 	else
-		sched_park_until(commit_unlock_all, s, deadline, false,
-				 WAIT_SELECT, s);
+		sched_park_until(commit_unlock_all, s, deadline, false, reason,
+				 s);
 	/* Set by the waker that won, and by no other. */
 	san_acquire(gp);
 	winner = gp->park_slot;
@@ -344,6 +363,7 @@ static int select_locked(struct sel *s, rg_time deadline)
 	int i;
 
 	find_lock_order(s);
+	note_bubbles(s);
 	lock_all(s);
 	i = take_ready(s);
 	if (i >= 0)

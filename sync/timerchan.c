@@ -22,6 +22,7 @@
 #include <ringgo/runtime.h>
 
 #include "kernel-iface/alloc.h"
+#include "sched/bubble.h"
 #include "sync/chan.h"
 
 enum { TIMER_CHAN_FLAGS = CHAN_RECV_ONLY | CHAN_HIDES_BUFFER };
@@ -77,6 +78,14 @@ static void need(const void *t, const char *what)
 		rg_panic("%s: nil timer", what);
 }
 
+/* An armed timer of a bubble is that bubble's; what is left of one that has ended is
+ * not armed, and may be freed by anybody. */
+static void check_bubble(rg_timer *t, const char *what)
+{
+	if (rg_unlikely(t->bubble))
+		bubble_check(t->bubble, what, "timer");
+}
+
 static bool stop(rg_timer *t)
 {
 	bool was_active;
@@ -91,6 +100,7 @@ static bool reset(rg_timer *t, rg_duration d, rg_duration period)
 {
 	bool was_active, started;
 
+	check_bubble(t, "reset of");
 	rg_mutex_lock(&t->mutex);
 	was_active = stop_locked(t);
 	started = start_locked(t, timer_after(d), period);
@@ -115,6 +125,7 @@ static rg_timer *timer_make(rg_duration d, rg_duration period,
 
 	if (!t)
 		return NULL;
+	t->bubble = bubble_id();
 	/* Dumps look for the call before the address. */
 	t->call.fn = fn;
 	t->call.arg = arg;
@@ -124,8 +135,10 @@ static rg_timer *timer_make(rg_duration d, rg_duration period,
 		if (!t->chan)
 			goto free_t;
 		/* Relaxed: nobody else knows it yet. */
-		atomic_store_explicit(&t->chan->flags, TIMER_CHAN_FLAGS,
-				      memory_order_relaxed);
+		atomic_store_explicit(
+			&t->chan->flags,
+			(uint8_t)(chan_flags(t->chan) | TIMER_CHAN_FLAGS),
+			memory_order_relaxed);
 	}
 	if (start_locked(t, timer_after(d), period))
 		return t;
@@ -154,6 +167,7 @@ rg_timer *rg_after_func(rg_duration d, void (*fn)(void *arg), void *arg)
 bool rg_timer_stop(rg_timer *t)
 {
 	need(t, "rg_timer_stop");
+	check_bubble(t, "stop of");
 	return stop(t);
 }
 
@@ -190,6 +204,7 @@ rg_ticker *rg_ticker_new(rg_duration d)
 void rg_ticker_stop(rg_ticker *t)
 {
 	need(t, "rg_ticker_stop");
+	check_bubble(&t->t, "stop of");
 	stop(&t->t);
 }
 

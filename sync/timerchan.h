@@ -15,6 +15,7 @@ struct rg_timer {
 	rg_mutex mutex;     /* one stop, reset or free at a time */
 	struct timer timer; /* started and stopped under mutex */
 	rg_chan *chan;      /* const, a reference; NULL: after_func */
+	uint32_t bubble;    /* const: id of its synctest bubble; 0: none */
 
 	struct afterfunc call; /* after_func */
 };

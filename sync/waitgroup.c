@@ -22,10 +22,15 @@
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
+#include "sched/bubble.h"
 #include "sched/sched.h"
 #include "sync/parklot.h"
 
-enum { W_WAITERS = 1 };
+/* In the low half beside W_WAITERS: the id of the bubble whose goroutines add and are
+ * done; 0: none. Like W_WAITERS it goes when the counter comes to 0. */
+enum { W_WAITERS = 1, W_BUBBLE_SHIFT = 1 };
+
+#define W_LOW UINT64_C(0xffffffff)
 
 _Static_assert(sizeof(rg_waitgroup) == 8, "part of the ABI");
 
@@ -34,16 +39,37 @@ static int64_t counter(uint64_t s)
 	return (int64_t)(s >> 32);
 }
 
+static uint32_t bubble_of(uint64_t s)
+{
+	return (uint32_t)s >> W_BUBBLE_SHIFT;
+}
+
+/* The low half when the calling goroutine changes s. */
+static uint64_t low_half(uint64_t s)
+{
+	uint32_t id = bubble_id() & (UINT32_MAX >> W_BUBBLE_SHIFT);
+
+	if (rg_likely(bubble_of(s) == id))
+		return s & W_LOW;
+	if (id && bubble_of(s))
+		rg_panic("WaitGroup.Add called from multiple synctest bubbles");
+	if (counter(s))
+		rg_panic("WaitGroup.Add called from inside and outside "
+			 "synctest bubble");
+	return (s & W_WAITERS) | (uint64_t)id << W_BUBBLE_SHIFT;
+}
+
 /* The state after adding delta to s; panics when that is none. */
 static uint64_t moved(uint64_t s, int delta)
 {
 	int64_t n = counter(s) + delta;
+	uint64_t low = low_half(s);
 
 	if (rg_unlikely(n < 0))
 		rg_panic("negative WaitGroup counter");
 	if (rg_unlikely(n > INT32_MAX))
 		rg_panic("WaitGroup counter overflow");
-	return ((uint64_t)n << 32) | (n ? s & W_WAITERS : 0);
+	return ((uint64_t)n << 32) | (n ? low : 0);
 }
 
 /* G1 release, pairs with G2 in wait: what was done before done(). */
@@ -108,15 +134,23 @@ static bool still_counting(void *arg)
 	return true;
 }
 
+static enum wait_reason wait_reason(uint64_t s)
+{
+	return bubble_of(s) && bubble_of(s) == bubble_id()
+		       ? WAIT_SYNCTEST_WAITGROUP
+		       : WAIT_WAITGROUP;
+}
+
 void rg_waitgroup_wait(rg_waitgroup *w)
 {
 	struct parked parked;
+	uint64_t s;
 
 	/* G2 acquire, pairs with G1. A waiter that parked got it by the
 	 * bucket's lock and the wake-up. */
-	while (counter(__atomic_load_n(&w->state_, __ATOMIC_ACQUIRE)) != 0)
+	while (counter(s = __atomic_load_n(&w->state_, __ATOMIC_ACQUIRE)) != 0)
 		if (parklot_park(&parked, w, still_counting, w, false,
-				 WAIT_WAITGROUP))
+				 wait_reason(s)))
 			break;
 	san_acquire(w);
 }
