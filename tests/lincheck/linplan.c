@@ -147,6 +147,8 @@ void lin_plan_fill(struct lin_plan *p, uint64_t seed, bool one_thread)
 	p->nactors = 2 * sides;
 	d.max_steps = d.small ? 40 / p->nactors : LIN_STEPS;
 	p->maxprocs = 1 + (int)lin_random(&d.rnd, 4);
+	if (one_thread)
+		p->maxprocs = 1;
 	draw_chans(&d);
 	for (size_t i = 0; i < p->nactors; i++) {
 		/* Drawn in any case, so that the rest stays the same. */
