@@ -41,7 +41,7 @@ struct search {
 	const struct lin_history *h;
 	size_t left;       /* steps of the budget */
 	struct seen *seen; /* placed 0: free */
-	size_t mask;
+	size_t mask, nseen;
 	unsigned deepest;      /* how many were placed at most */
 	uint64_t deepest_mask; /* which */
 	uint8_t partner[LIN_EXACT_MAX];
@@ -178,18 +178,50 @@ static uint64_t hash_held(const struct search *s, const struct state *st)
 	return h;
 }
 
+/* Where x is, or belongs. */
+static struct seen *slot_of(struct seen *table, size_t mask, struct seen x)
+{
+	size_t at = mix(x.held, x.placed) & mask;
+
+	while (table[at].placed &&
+	       (table[at].placed != x.placed || table[at].held != x.held))
+		at = (at + 1) & mask;
+	return &table[at];
+}
+
+static struct seen *new_table(size_t size)
+{
+	struct seen *table = calloc(size, sizeof(*table));
+
+	if (!table)
+		abort();
+	return table;
+}
+
+static void grow(struct search *s)
+{
+	size_t size = 2 * (s->mask + 1);
+	struct seen *table = new_table(size);
+
+	for (size_t i = 0; i <= s->mask; i++)
+		if (s->seen[i].placed)
+			*slot_of(table, size - 1, s->seen[i]) = s->seen[i];
+	free(s->seen);
+	s->seen = table;
+	s->mask = size - 1;
+}
+
 /* Whether the state was known; now it is. */
 static bool remember(struct search *s, const struct state *st)
 {
 	struct seen x = {st->placed, hash_held(s, st)};
-	size_t at = mix(x.held, x.placed) & s->mask;
+	struct seen *slot = slot_of(s->seen, s->mask, x);
 
-	for (; s->seen[at].placed; at = (at + 1) & s->mask)
-		if (s->seen[at].placed == x.placed &&
-		    s->seen[at].held == x.held)
-			return true;
-	/* Half full at most: the budget is half the table. */
-	s->seen[at] = x;
+	if (slot->placed)
+		return true;
+	*slot = x;
+	if (2 * ++s->nseen > s->mask)
+		grow(s);
 	return false;
 }
 
@@ -302,18 +334,13 @@ enum lin_answer lin_check_exact(const struct lin_history *h, size_t budget,
 	struct search s = {.h = h, .left = budget};
 	struct state st = {0};
 	enum lin_answer answer;
-	size_t size = 1024;
 
 	if (h->n > LIN_EXACT_MAX)
 		return LIN_UNDECIDED;
 	if (h->n == 0)
 		return LIN_GOOD;
-	while (size < 2 * budget)
-		size *= 2;
-	s.mask = size - 1;
-	s.seen = calloc(size, sizeof(*s.seen));
-	if (!s.seen)
-		abort();
+	s.mask = 255;
+	s.seen = new_table(s.mask + 1);
 	find_partners(&s);
 	answer = descend(&s, &st);
 	free(s.seen);
