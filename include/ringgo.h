@@ -12,6 +12,8 @@
 
 #include <ringgo/base.h>
 #include <ringgo/runtime.h>
+#include <ringgo/local.h>
+#include <ringgo/labels.h>
 #include <ringgo/chan.h>
 #include <ringgo/sync.h>
 #include <ringgo/ctx.h>

@@ -9,7 +9,9 @@
  *	# state: chan receive; names: "worker-1" "worker-2" "worker-3" ...
  *
  * The form of Go's runtime/pprof, debug=1: pprof reads the count lines and skips what
- * begins with '#'. Runtime frames are left out before stacks are compared.
+ * begins with '#'. Runtime frames are left out before stacks are compared. Goroutines
+ * with different labels are in different groups; theirs has a line of its own behind
+ * the count: # labels: {"request":"17"}
  *
  * Groups live in one mapping, reserved for the worst case (each goroutine a group) and
  * committed by touching; they are found through an open-addressed table of indices.
@@ -31,7 +33,9 @@ struct group {
 	bool is_mixed;              /* members differ in state or reason */
 	uint8_t nnames;
 	uint16_t n;
+	uint16_t nlabels;
 	char names[NAMES + 1][GSNAP_NAME_LEN]; /* the last: there are more */
+	char labels[GSNAP_LABELS_LEN];         /* of each of them */
 	uintptr_t pcs[FREEZE_FRAMES];          /* return addresses, all */
 };
 
@@ -86,16 +90,31 @@ static uint64_t hash_of(const uintptr_t *pcs, unsigned n)
 	return h;
 }
 
-/* The group of this stack, made if there is none; NULL: no room. */
-static struct group *find(struct groups *gs, const uintptr_t *pcs, unsigned n)
+/* Labels are sorted, and what follows the last one is zero. */
+static bool has_labels_of(const struct group *g, const struct gsnap *s)
 {
-	uint64_t hash = hash_of(pcs, n), at = hash & gs->mask;
+	return g->nlabels == s->nlabels &&
+	       (!s->nlabels || !memcmp(g->labels, s->labels, sizeof s->labels));
+}
+
+/* The group of this stack and of s's labels, made if there is none; NULL: no room. */
+static struct group *find(struct groups *gs, const struct gsnap *s,
+			  const uintptr_t *pcs, unsigned n)
+{
+	uint64_t hash = hash_of(pcs, n), at;
 	struct group *g;
+
+	for (size_t i = 0; s->nlabels && i < sizeof s->labels; i++)
+		hash = (hash ^ (unsigned char)s->labels[i]) *
+		       UINT64_C(1099511628211);
+	hash ^= hash >> 32;
+	at = hash & gs->mask;
 
 	for (; gs->table[at]; at = (at + 1) & gs->mask) {
 		g = &gs->group[gs->table[at] - 1];
 		if (g->hash == hash && g->n == n &&
-		    !memcmp(g->pcs, pcs, n * sizeof *pcs))
+		    !memcmp(g->pcs, pcs, n * sizeof *pcs) &&
+		    has_labels_of(g, s))
 			return g;
 	}
 	if (gs->n == gs->max)
@@ -105,6 +124,9 @@ static struct group *find(struct groups *gs, const uintptr_t *pcs, unsigned n)
 	g->hash = hash;
 	g->n = (uint16_t)n;
 	memcpy(g->pcs, pcs, n * sizeof *pcs);
+	g->nlabels = s->nlabels;
+	if (s->nlabels)
+		memcpy(g->labels, s->labels, sizeof g->labels);
 	return g;
 }
 
@@ -131,7 +153,7 @@ static void add(struct dump *d, struct groups *gs, const struct gsnap *s)
 	for (unsigned i = first; i < last; i++)
 		pcs[n++] = s->stack.pcs[i] +
 			   (s->stack.exact_top && i == 0 ? 1 : 0);
-	g = find(gs, pcs, n);
+	g = find(gs, s, pcs, n);
 	if (!g)
 		return;
 	if (g->count &&
@@ -205,6 +227,11 @@ static void print_group(struct dump *d, const struct group *g)
 	if (!g->n)
 		textbuf_str(b, " 0x0");
 	textbuf_char(b, '\n');
+	if (g->nlabels) {
+		textbuf_str(b, "# labels: ");
+		dumptext_labels(&d->text, g->labels, g->nlabels);
+		textbuf_char(b, '\n');
+	}
 	for (unsigned i = 0; i < g->n; i++)
 		print_frame(d, g->pcs[i]);
 	print_state(d, g);

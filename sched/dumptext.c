@@ -181,6 +181,18 @@ static void extra(struct dumptext *d, bool *is_first, const char *text)
 	*is_first = false;
 }
 
+void dumptext_labels(struct dumptext *d, const char *pairs, unsigned n)
+{
+	textbuf_char(d->b, '{');
+	for (unsigned i = 0; i < 2 * n; i++) {
+		if (i)
+			textbuf_str(d->b, i % 2 ? ":" : ", ");
+		textbuf_quoted(d->b, pairs, SIZE_MAX);
+		pairs += strlen(pairs) + 1;
+	}
+	textbuf_char(d->b, '}');
+}
+
 static void extras(struct dumptext *d, const struct gsnap *g)
 {
 	bool is_first = true;
@@ -190,6 +202,10 @@ static void extras(struct dumptext *d, const struct gsnap *g)
 	if (g->name[0]) {
 		extra(d, &is_first, "name ");
 		textbuf_quoted(d->b, g->name, sizeof g->name);
+	}
+	if (g->nlabels) {
+		extra(d, &is_first, "labels ");
+		dumptext_labels(d, g->labels, g->nlabels);
 	}
 	if (g->has_op) {
 		extra(d, &is_first, op_name(g->opcode));

@@ -32,6 +32,9 @@ struct dumptext {
 /* dumptext_goroutine - the above and an empty line. */
 void dumptext_goroutine(struct dumptext *d, const struct gsnap *g);
 
+/* dumptext_labels - {"key":"value", "key2":"value2"}, of labels_copy's n pairs. */
+void dumptext_labels(struct dumptext *d, const char *pairs, unsigned n);
+
 /* dumptext_who - "goroutine 7 "fetcher", created by main_run". */
 void dumptext_who(struct dumptext *d, const struct gsnap *g);
 

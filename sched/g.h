@@ -79,6 +79,8 @@ struct m;
 struct p;
 struct cancel_token;
 struct bubble;
+struct g_locals;
+struct labels;
 
 /* One rg_defer; the newest first. */
 struct g_defer {
@@ -125,6 +127,10 @@ struct g {
 	struct timer timer;    /* rg_sleep and waits with a deadline */
 	struct bubble *bubble; /* own; set at birth and by its root, or NULL */
 	uint32_t bubble_id;    /* its id, for dumps; 0: none */
+
+	/* own; NULL: none */
+	struct g_locals *locals;       /* local.c */
+	struct labels *_Atomic labels; /* a reference; labels.h */
 };
 
 static inline enum g_state g_state(struct g *gp)

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "sched/labels.h"
 #include "sched/sched.h"
 #include "sched/waitop.h"
 
@@ -30,6 +31,14 @@ static void copy_name(void *arg)
 	for (; n < GSNAP_NAME_LEN - 1 && name[n]; n++)
 		t->out->name[n] = name[n];
 	t->out->name[n] = '\0';
+}
+
+static void copy_labels(void *arg)
+{
+	struct taking *t = arg;
+
+	t->out->nlabels = (uint16_t)labels_copy(
+		labels_of(t->gp), t->out->labels, GSNAP_LABELS_LEN);
 }
 
 static void copy_op(void *arg)
@@ -99,11 +108,14 @@ void gsnap_take(struct g *gp, const struct freeze_stack *own, struct gsnap *out)
 	out->is_unavailable = out->is_fresh = out->has_op = false;
 	out->fd = -1;
 	out->name[0] = '\0';
+	out->nlabels = 0;
 	out->stack.n = 0;
 	out->stack.exact_top = out->stack.is_cut = false;
 	/* A name that is just being replaced, a wild pointer: without them. */
 	if (!freeze_guarded(copy_name, &t))
 		out->name[0] = '\0';
+	if (!freeze_guarded(copy_labels, &t))
+		out->nlabels = 0;
 	if (!freeze_guarded(copy_op, &t))
 		out->has_op = false;
 	take_stack(gp, own, out);

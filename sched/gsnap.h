@@ -16,7 +16,7 @@
 
 #include "sched/freeze.h"
 
-enum { GSNAP_NAME_LEN = 32 };
+enum { GSNAP_NAME_LEN = 32, GSNAP_LABELS_LEN = 192 };
 
 struct gsnap {
 	uint64_t goid, creator_goid;
@@ -31,6 +31,8 @@ struct gsnap {
 	uint8_t opcode;
 	int fd;                    /* -1: none */
 	char name[GSNAP_NAME_LEN]; /* "" none */
+	uint16_t nlabels;
+	char labels[GSNAP_LABELS_LEN]; /* labels_copy's */
 	struct freeze_stack stack;
 };
 

@@ -104,6 +104,11 @@ struct sched_go_args {
 int sched_go(const struct sched_go_args *args);
 int sched_go_system(void (*fn)(void *arg), void *arg, const char *name);
 
+/* defer_put - fn(arg) at the end of this goroutine, unless defer_take takes d out of its
+ * defers, and frees it, before. d comes from rgk_alloc. Goroutines only. */
+void defer_put(struct g_defer *d, void (*fn)(void *arg), void *arg);
+void defer_take(struct g_defer *d);
+
 /* Pseudo-random 32 bits, per thread; any thread. */
 uint32_t sched_rand(void);
 

@@ -23,6 +23,8 @@
 #include "kernel-iface/clock.h"
 #include "sched/bubble.h"
 #include "sched/cancel.h"
+#include "sched/labels.h"
+#include "sched/local.h"
 #include "sched/proc.h"
 #include "sched/switch.h"
 #include "sched/wake.h"
@@ -231,6 +233,16 @@ static void inherit_ctx(struct g *gp, struct g *parent, rg_ctx *own)
 	gp->token = sched.hooks.ctx_token(gp->ctx_bound);
 }
 
+static void inherit_labels(struct g *gp, const struct g *parent)
+{
+	struct labels *s = NULL;
+
+	if (parent && gp->kind == G_USER)
+		s = labels_ref(labels_of(parent));
+	/* Relaxed: published with the goroutine. */
+	atomic_store_explicit(&gp->labels, s, memory_order_relaxed);
+}
+
 static void init_g(struct g *gp, const struct sched_go_args *args,
 		   struct g *parent)
 {
@@ -252,7 +264,9 @@ static void init_g(struct g *gp, const struct sched_go_args *args,
 	gp->name = NULL;
 	gp->creator_pc = args->pc;
 	gp->creator_goid = parent ? parent->goid : 0;
+	gp->locals = NULL;
 	inherit_ctx(gp, parent, args->ctx);
+	inherit_labels(gp, parent);
 	if (rg_unlikely(args->bubble))
 		bubble_join(args->bubble, gp);
 	else if (rg_unlikely(parent && parent->bubble) && gp->kind == G_USER)
@@ -367,6 +381,8 @@ static void free_owned(struct g *gp)
 		struct g_defer *d = gp->defers;
 
 		gp->defers = d->next;
+		if (d->fn == labels_restore)
+			labels_unref(d->arg);
 		rgk_free(d);
 	}
 	rgk_free(gp->name);
@@ -376,6 +392,11 @@ static void free_owned(struct g *gp)
 		gp->ctx_bound = NULL;
 		gp->token = NULL;
 	}
+	rgk_free(gp->locals);
+	gp->locals = NULL;
+	labels_unref(labels_of(gp));
+	/* Relaxed: gp has ended. */
+	atomic_store_explicit(&gp->labels, NULL, memory_order_relaxed);
 }
 
 static bool forget(struct g *gp, void *arg)
@@ -416,7 +437,11 @@ static void finish_g(struct g *gp)
 	struct m *mp;
 
 	run_defers(gp);
-	if (rg_unlikely(gp->name || gp->ctx_bound))
+	while (rg_unlikely(gp->locals != NULL)) {
+		local_end(gp);
+		run_defers(gp);
+	}
+	if (rg_unlikely(gp->name || gp->ctx_bound || labels_of(gp)))
 		free_owned(gp);
 	if (rg_unlikely(gp->goid == 1))
 		sched.main_exited = true;
@@ -437,7 +462,6 @@ void rg_exit(void)
 
 void rg_defer(void (*fn)(void *), void *arg)
 {
-	struct g *gp;
 	struct g_defer *d;
 
 	if (!is_goroutine())
@@ -445,9 +469,27 @@ void rg_defer(void (*fn)(void *), void *arg)
 	d = rgk_alloc(sizeof *d);
 	if (!d)
 		rg_panic("rg_defer: out of memory");
-	gp = getg();
+	defer_put(d, fn, arg);
+}
+
+void defer_put(struct g_defer *d, void (*fn)(void *arg), void *arg)
+{
+	struct g *gp = getg();
+
 	*d = (struct g_defer){gp->defers, fn, arg};
 	gp->defers = d;
+}
+
+/* Others may have been put before it. */
+void defer_take(struct g_defer *d)
+{
+	struct g_defer **at = &getg()->defers;
+
+	while (*at && *at != d)
+		at = &(*at)->next;
+	RG_ASSERT(*at == d);
+	*at = d->next;
+	rgk_free(d);
 }
 
 /* ---- public ---- */

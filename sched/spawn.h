@@ -20,7 +20,7 @@ static inline int spawn_class_of(size_t size)
 /* A dead goroutine to the free list of pp, or of the runtime. */
 void spawn_recycle(struct p *pp, struct g *gp);
 
-/* The runtime ended: free what abandoned goroutines own (names, defers, contexts);
+/* The runtime ended: free what abandoned goroutines own (names, defers, contexts, labels, locals);
  * their defers do not run. */
 void spawn_forget_all(void);
 

@@ -120,12 +120,9 @@ static void fail(rg_group *g, int err)
 static void group_main(void *copied)
 {
 	const struct member *member = copied;
-	struct g *gp = getg();
-	struct g_defer *d = member->defer;
 	int err;
 
-	*d = (struct g_defer){gp->defers, leave, member->g};
-	gp->defers = d;
+	defer_put(member->defer, leave, member->g);
 	err = member->fn(member->arg);
 	if (err < 0)
 		fail(member->g, err);

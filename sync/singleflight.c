@@ -24,9 +24,8 @@
 #include <string.h>
 
 #include "kernel-iface/alloc.h"
-#include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
-#include "sched/g.h"
+#include "sched/sched.h"
 
 _Static_assert(sizeof(rg_singleflight) == 16, "part of the ABI");
 
@@ -157,36 +156,21 @@ static void land_on_exit(void *f)
 	land(f);
 }
 
-/* Take d out of this goroutine's defers: fn may have put others before it. */
-static void undefer(struct g_defer *d)
-{
-	struct g_defer **at = &getg()->defers;
-
-	while (*at && *at != d)
-		at = &(*at)->next;
-	RG_ASSERT(*at == d);
-	*at = d->next;
-	rgk_free(d);
-}
-
 /* As the one who does it. d: stands in for the return; NULL on a foreign thread, where
  * rg_exit panics. */
 static int run(struct flight *f, struct g_defer *d,
 	       int (*fn)(void *arg, void **value), void *arg, void **value,
 	       bool *shared)
 {
-	struct g *gp = getg();
 	void *made = NULL;
 	bool was_shared;
 	int err;
 
-	if (d) {
-		*d = (struct g_defer){gp->defers, land_on_exit, f};
-		gp->defers = d;
-	}
+	if (d)
+		defer_put(d, land_on_exit, f);
 	err = fn(arg, &made);
 	if (d)
-		undefer(d);
+		defer_take(d);
 	f->value = made;
 	f->err = err;
 	was_shared = land(f);

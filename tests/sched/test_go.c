@@ -126,6 +126,58 @@ static void defers(void *arg)
 	T_CHECK_STR_EQ(trace, "xcba1");
 }
 
+static void parks(void *text)
+{
+	rg_yield();
+	append(text);
+	T_CHECK_INT_EQ(rg_sleep(RG_MICROSECOND), 0);
+	append(text);
+}
+
+/* It runs next: before those that were deferred earlier. */
+static void defers_more(void *text)
+{
+	append(text);
+	rg_defer(append, (void *)(uintptr_t) "n");
+	rg_defer(parks, (void *)(uintptr_t) "p");
+}
+
+static void exits_in_defer(void *text)
+{
+	append(text);
+	rg_exit();
+}
+
+static void with_nested_defers(void *arg)
+{
+	rg_defer((void (*)(void *))rg_waitgroup_done, &wg);
+	rg_defer(append, (void *)(uintptr_t) "1");
+	rg_defer(exits_in_defer, (void *)(uintptr_t) "x");
+	rg_defer(defers_more, (void *)(uintptr_t) "m");
+	rg_defer(append, (void *)(uintptr_t) "3");
+	if (arg)
+		rg_exit();
+}
+
+static void nested_defers(void *arg)
+{
+	for (intptr_t by_exit = 0; by_exit < 2; by_exit++) {
+		trace[0] = '\0';
+		rg_waitgroup_add(&wg, 1);
+		T_CHECK_INT_EQ(rg_go(with_nested_defers, (void *)by_exit), 0);
+		rg_waitgroup_wait(&wg);
+		T_CHECK_STR_EQ(trace, "3mppnx1");
+	}
+	(void)arg;
+}
+
+static void defer_may_defer_park_and_exit(void **state)
+{
+	(void)state;
+	t_run_with(1, nested_defers, NULL);
+	t_run_with(2, nested_defers, NULL);
+}
+
 static void exit_runs_defers_last_in_first_out(void **state)
 {
 	(void)state;
@@ -567,6 +619,7 @@ int main(void)
 		cmocka_unit_test(go_each_goroutine_runs_exactly_once),
 		cmocka_unit_test(go_copy_is_the_goroutines_own),
 		cmocka_unit_test(exit_runs_defers_last_in_first_out),
+		cmocka_unit_test(defer_may_defer_park_and_exit),
 		cmocka_unit_test(
 			run_returns_what_entry_returns_and_may_be_called_again),
 		cmocka_unit_test(
