@@ -42,14 +42,107 @@ RG_API size_t rg_chan_cap(const rg_chan *c);
 RG_API void rg_chan_send_sized(rg_chan *c, const void *elem, size_t size);
 RG_API bool rg_chan_recv_sized(rg_chan *c, void *elem, size_t size);
 
+/*
+ * One direction of a channel, for functions that are to have no other: rg_recv,
+ * rg_range and RG_RECV do not compile with an rg_sender, rg_send and RG_SEND not with
+ * an rg_receiver. Passed by value; they hold no reference of their own.
+ */
+typedef struct rg_sender {
+	rg_chan *chan_;
+} rg_sender;
+
+typedef struct rg_receiver {
+	rg_chan *chan_;
+} rg_receiver;
+
+static inline rg_sender rg_chan_sender(rg_chan *c)
+{
+	rg_sender s = {c};
+	return s;
+}
+
+static inline rg_receiver rg_chan_receiver(rg_chan *c)
+{
+	rg_receiver r = {c};
+	return r;
+}
+
+static inline void rg_sender_close(rg_sender s)
+{
+	rg_chan_close(s.chan_);
+}
+
+/* The channel behind c, if c may be used that way. */
+#ifdef __cplusplus
+extern "C++" {
+static inline rg_chan *rg_to_send_(rg_chan *c)
+{
+	return c;
+}
+static inline rg_chan *rg_to_send_(rg_sender s)
+{
+	return s.chan_;
+}
+static inline rg_chan *rg_to_recv_(rg_chan *c)
+{
+	return c;
+}
+static inline rg_chan *rg_to_recv_(rg_receiver r)
+{
+	return r.chan_;
+}
+}
+#else
+static inline rg_chan *rg_chan_itself_(rg_chan *c)
+{
+	return c;
+}
+static inline rg_chan *rg_sender_chan_(rg_sender s)
+{
+	return s.chan_;
+}
+static inline rg_chan *rg_receiver_chan_(rg_receiver r)
+{
+	return r.chan_;
+}
+#define rg_to_send_(c)                                                         \
+	_Generic((c), rg_sender : rg_sender_chan_, default : rg_chan_itself_)(c)
+#define rg_to_recv_(c)                                                         \
+	_Generic((c), rg_receiver                                              \
+		 : rg_receiver_chan_, default                                  \
+		 : rg_chan_itself_)(c)
+#endif
+
+/* c is a channel, or its one direction; each argument is evaluated once. */
 #define rg_make(T, capacity) rg_chan_make(sizeof(T), (capacity))
 #define rg_send(c, ...)                                                        \
 	do {                                                                   \
 		__typeof__((__VA_ARGS__)) rg_value_ = (__VA_ARGS__);           \
-		rg_chan_send_sized((c), &rg_value_, sizeof rg_value_);         \
+		rg_chan_send_sized(rg_to_send_(c), &rg_value_,                 \
+				   sizeof rg_value_);                          \
 	} while (0)
 #define rg_recv(c, pointer)                                                    \
-	rg_chan_recv_sized((c), (pointer), sizeof *(pointer))
+	rg_chan_recv_sized(rg_to_recv_(c), (pointer), sizeof *(pointer))
+
+/*
+ * rg_range - a loop over what c carries, until it is closed and drained:
+ *
+ *	rg_range(jobs, &job) {
+ *		if (job.is_last)
+ *			break;
+ *		...
+ *	}
+ *
+ * Each element is received into *pointer, whose size is checked; pointer is evaluated
+ * for each of them, c once.
+ */
+#define rg_range(c, pointer)                                                   \
+	RG_RANGE_(RG_JOIN_(rg_range_chan_, __LINE__), c, pointer)
+#define RG_RANGE_(name, c, pointer)                                            \
+	for (rg_chan *name = rg_to_recv_(c);                                   \
+	     rg_chan_recv_sized(name, (pointer), sizeof *(pointer));)
+#define RG_JOIN_(a, b)  RG_JOIN2_(a, b)
+#define RG_JOIN2_(a, b) a##b
 
 /* One case of a select. Fill with RG_SEND or RG_RECV; read `ok` afterwards. The size
  * of what the pointer points at is not checked: it must be the channel's. */
@@ -62,11 +155,11 @@ typedef struct rg_case {
 
 #define RG_SEND(c, pointer)                                                    \
 	{                                                                      \
-		(c), (void *)(uintptr_t)(pointer), 1, false                    \
+		rg_to_send_(c), (void *)(uintptr_t)(pointer), 1, false         \
 	}
 #define RG_RECV(c, pointer)                                                    \
 	{                                                                      \
-		(c), (void *)(uintptr_t)(pointer), 0, false                    \
+		rg_to_recv_(c), (void *)(uintptr_t)(pointer), 0, false         \
 	}
 
 /*
