@@ -16,6 +16,7 @@
 #include <ringgo/labels.h>
 #include <ringgo/chan.h>
 #include <ringgo/sync.h>
+#include <ringgo/scope.h>
 #include <ringgo/ctx.h>
 #include <ringgo/timer.h>
 #include <ringgo/synctest.h>
