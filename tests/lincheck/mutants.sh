@@ -50,6 +50,14 @@ if [ "${RG_ALLOC:-libc}" = jemalloc ]; then
 	alloc=1
 fi
 
+# rename_text OBJECT - its code goes where the library's is (kernel-iface/textmap.h)
+rename_text() {
+	local args
+	read -ra args < <("${OBJDUMP:-objdump}" -h "$1" | awk '$2 ~ /^\.text/ {
+		printf "--rename-section %s=rgtext ", $2 } END { print "" }')
+	"${OBJCOPY:-objcopy}" "${args[@]}" "$1"
+}
+
 # All but the two, in one object.
 rest=()
 while IFS= read -r o; do
@@ -61,8 +69,8 @@ done < <(sed -n 's|^obj/|&|p' "$RG_BUILD/config" |
 	echo "mutants: no list of objects in $RG_BUILD/config"
 	exit 1
 }
-$cc -nostdlib -r -o "$tmp/rest.o" "$RG_BUILD/tests/lincheck/test_linruns.o" \
-	"${rest[@]}" || exit 1
+$cc -nostdlib -r -o "$tmp/rest.o" "${rest[@]}" && rename_text "$tmp/rest.o" ||
+	exit 1
 
 # compile DIR FILE - from DIR if it has the file, else from the library; or the
 # object of the build, where the patch changes nothing
@@ -83,9 +91,11 @@ compile() {
 # build DIR - DIR/prog
 build() {
 	compile "$1" chan.c && compile "$1" select.c &&
-		$cc -pthread "${ldflags[@]}" -o "$1/prog" "$tmp/rest.o" \
-			"$1/chan.c.o" "$1/select.c.o" "$RG_BUILD/tests/support.a" \
-			-lcmocka "${libs[@]}" "${ldlibs[@]}"
+		rename_text "$1/chan.c.o" && rename_text "$1/select.c.o" &&
+		$cc -pthread "${ldflags[@]}" -o "$1/prog" \
+			"$RG_BUILD/tests/lincheck/test_linruns.o" \
+			"$RG_BUILD/tests/support.a" "$tmp/rest.o" \
+			"$1/chan.c.o" "$1/select.c.o" -lcmocka "${libs[@]}" "${ldlibs[@]}"
 }
 
 # apply PATCH DIR - copies what the patch touches, and patches it

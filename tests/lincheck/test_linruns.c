@@ -8,6 +8,9 @@
  *	test_linruns FIRST COUNT [SECONDS]
  * runs the plans FIRST, FIRST + 1, ... until COUNT are done or the time is over. The
  * exit code is 0 when nothing was found; else it aborts after "violation: ...".
+ *
+ * With RINGGO_SEED in the environment no other thread takes part: the watcher is a
+ * goroutine, too.
  */
 #include "tests/support/rgtest.h"
 
@@ -28,7 +31,8 @@ static void linruns_of_many_plans_are_linearizable(void **state)
 	struct lin_series s = {.first = 1,
 			       .count = 100000,
 			       .limit = 4 * RG_SECOND,
-			       .patience = LIN_PATIENCE};
+			       .patience = LIN_PATIENCE,
+			       .one_thread = getenv("RINGGO_SEED") != NULL};
 
 	(void)state;
 	lin_series_run(&s);
@@ -59,7 +63,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(linruns_of_many_plans_are_linearizable),
 		cmocka_unit_test(linruns_on_one_thread_are_linearizable),
 	};
-	struct lin_series s = {.limit = RG_HOUR, .patience = LIN_PATIENCE};
+	struct lin_series s = {.limit = RG_HOUR,
+			       .patience = LIN_PATIENCE,
+			       .one_thread = getenv("RINGGO_SEED") != NULL};
 
 	if (argc < 3)
 		return cmocka_run_group_tests(tests, NULL, NULL);
