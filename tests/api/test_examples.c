@@ -75,6 +75,24 @@ static void examples_sleepers_all_sleep_at_once(void **state)
 	free(out);
 }
 
+static void examples_pipeline_adds_up_and_ends_by_a_signal(void **state)
+{
+	char *out = run(0, "pipeline", NULL, NULL);
+
+	(void)state;
+	T_CHECK_STR_EQ(out, "the squares up to 20: 2870 (all of them)\n");
+	free(out);
+	/* timeout(1) ends with 124, and passes on what the program says. */
+	char *argv[] = {(char *)(uintptr_t) "/usr/bin/timeout",
+			(char *)(uintptr_t) "0.3",
+			(char *)(uintptr_t)path_of("pipeline"),
+			(char *)(uintptr_t) "1000000", NULL};
+	out = t_expect_output(exec_program, argv, 124);
+	T_CHECK_STR_HAS(out, "the squares up to 1000000: ");
+	T_CHECK_STR_HAS(out, "(Operation canceled)");
+	free(out);
+}
+
 static void examples_background_worker_ticks_works_and_ends(void **state)
 {
 	char *out = run(0, "background_worker", NULL, NULL);
@@ -472,6 +490,8 @@ int main(void)
 		cmocka_unit_test(
 			examples_hello_goroutine_speaks_before_main_ends),
 		cmocka_unit_test(examples_sleepers_all_sleep_at_once),
+		cmocka_unit_test(
+			examples_pipeline_adds_up_and_ends_by_a_signal),
 		cmocka_unit_test(
 			examples_background_worker_ticks_works_and_ends),
 		cmocka_unit_test(
