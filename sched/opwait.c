@@ -5,7 +5,10 @@
  * The order of a call: token, descriptor entry (lock, checks, link), submission
  * queue, park. The owner M is written into the wait_op before it is linked anywhere,
  * and nothing parks between that and the push: so a canceller that finds the wait_op
- * queues its request to an M that already has, or is about to have, the operation.
+ * queues its request to an M that already has, or is about to have, the operation. A
+ * call that is refused half-way, linked in the token and not sent, can have been
+ * queued as well: it waits until that M has dropped the request (end_refused).
+ * tests/model/opwait.pml is all of this as a model.
  */
 #include "sched/opwait.h"
 
@@ -43,6 +46,7 @@ static void wait_op_init(struct wait_op *w, struct g *gp,
 	w->op.fd = sqe->sqe.fd;
 	w->op.inflight = false;
 	w->res = 0;
+	w->sent = false;
 	w->unsent = false;
 	w->fd_link.next = NULL;
 	w->token_waiter.link.next = NULL;
@@ -57,6 +61,7 @@ static void run(struct wait_op *w)
 {
 	struct g *gp = w->gp;
 
+	w->sent = true;
 	netpoll_push(w->mp, w);
 	gp->wop = w;
 	sched_park(NULL, NULL, WAIT_IO, w);
@@ -162,6 +167,21 @@ static int attempt_armed(struct request *q, struct wait_op *w, bool *is_later)
 	return err ? err : outcome(w);
 }
 
+/*
+ * w was not sent, and is linked nowhere any more. Who found it before may have queued
+ * a cancel request: serving that reads w, which is the stack of this call.
+ */
+static void end_refused(struct wait_op *w)
+{
+	/* D1 acq_rel, as the reaper's, pairs with D2 and D3: what is served
+	 * after this readies us and asks nothing of the kernel. */
+	uint32_t old = atomic_fetch_or_explicit(&w->state, WOP_DONE,
+						memory_order_acq_rel);
+
+	if (rg_unlikely(old & WOP_QUEUED))
+		sched_park(NULL, NULL, WAIT_IO, NULL);
+}
+
 static int attempt(struct request *q)
 {
 	struct g *gp = getg();
@@ -180,6 +200,8 @@ static int attempt(struct request *q)
 	err = attempt_armed(q, &w, &is_later);
 	if (token)
 		cancel_wait_end(token, &w.token_waiter);
+	if (rg_unlikely(!w.sent))
+		end_refused(&w);
 	if (rg_unlikely(is_later)) {
 		rg_yield();
 		return -EINTR;

@@ -26,6 +26,7 @@ struct wait_op {
 	struct m *mp; /* whose ring it is in */
 	const struct op_sqe *sqe;
 	int res;
+	bool sent;   /* by its call: given to netpoll_push */
 	bool unsent; /* owner M: waits for room in the SQ */
 	_Atomic int cancel_err;
 	_Atomic uint32_t state;

@@ -214,6 +214,62 @@ static void bound_context_ends_parked_calls(void **state)
 	t_run_with(2, ctx_ends, NULL);
 }
 
+/* Where the call's frames were: what still points there now finds this. */
+static __attribute__((noinline)) void overwrite_stack(void)
+{
+	volatile unsigned char bytes[1536];
+
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = 0xdb;
+}
+
+/* Calls that are refused by an expired deadline while their context ends. */
+static void refused_reader(void *arg)
+{
+	char byte;
+	int err;
+
+	rg_ctx_unref(rg_ctx_bind(arg));
+	results[1] = 1;
+	do {
+		err = receive(sv[0], &byte, 1);
+	} while (err == -ETIMEDOUT);
+	overwrite_stack();
+	results[0] = err;
+	/* The M goes through the scheduler and serves what was asked of it. */
+	for (int i = 0; i < 100; i++)
+		rg_yield();
+	rg_waitgroup_done(&wg);
+}
+
+static void cancel_refused(void *arg)
+{
+	(void)arg;
+	open_pair();
+	fdesc_set_deadline(sv[0], 1u << FD_READ, 1);
+	for (int i = 0; i < 500; i++) {
+		rg_ctx *c = rg_ctx_with_cancel(rg_ctx_background());
+
+		results[1] = 0;
+		rg_waitgroup_add(&wg, 1);
+		rg_go(refused_reader, c);
+		while (!results[1])
+			rg_yield();
+		rg_ctx_cancel(c, 0);
+		rg_waitgroup_wait(&wg);
+		T_CHECK_INT_EQ(results[0], -ECANCELED);
+		rg_ctx_unref(c);
+	}
+	fdesc_close(sv[0]);
+	fdesc_close(sv[1]);
+}
+
+static void a_refused_call_leaves_no_cancel_request(void **state)
+{
+	(void)state;
+	t_run_with(2, cancel_refused, NULL);
+}
+
 static void nop_worker(void *arg)
 {
 	struct op_sqe s;
@@ -375,6 +431,7 @@ int main(void)
 		cmocka_unit_test(close_cancels_what_is_in_flight_and_waits),
 		cmocka_unit_test(deadline_ends_parked_calls_and_loses_nothing),
 		cmocka_unit_test(bound_context_ends_parked_calls),
+		cmocka_unit_test(a_refused_call_leaves_no_cancel_request),
 		cmocka_unit_test(a_small_ring_serves_thousands_of_operations),
 		cmocka_unit_test(cancel_against_completion_loses_no_byte),
 		cmocka_unit_test(foreign_thread_blocks_on_its_operation),
