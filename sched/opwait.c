@@ -8,7 +8,6 @@
  * queues its request to an M that already has, or is about to have, the operation. A
  * call that is refused half-way, linked in the token and not sent, can have been
  * queued as well: it waits until that M has dropped the request (end_refused).
- * tests/model/opwait.pml is all of this as a model.
  */
 #include "sched/opwait.h"
 
