@@ -13,6 +13,7 @@
 #include <ringgo/runtime.h>
 
 #include "kernel-iface/alloc.h"
+#include "kernel-iface/base/sanitize.h"
 #include "kernel-iface/clock.h"
 #include "kernel-iface/op_file.h"
 #include "sched/bubble.h"
@@ -30,6 +31,7 @@ static RG_NOINLINE struct fdesc *make_chunk(unsigned i)
 
 	if (!chunk)
 		return NULL;
+	san_release(table);
 	/* T1 release, pairs with T2; acquire for the winner's. */
 	if (atomic_compare_exchange_strong_explicit(&table[i], &none, chunk,
 						    memory_order_acq_rel,
@@ -60,6 +62,7 @@ struct fdesc *fdesc_get(int fd)
 
 void fdesc_reset_all(void)
 {
+	san_acquire(table);
 	for (unsigned i = 0; i < CHUNKS; i++) {
 		struct fdesc *chunk =
 			atomic_load_explicit(&table[i], memory_order_relaxed);
