@@ -377,6 +377,8 @@ int spawn_main(void (*fn)(void *arg), void *arg)
 
 static void free_owned(struct g *gp)
 {
+	struct labels *labels;
+
 	while (gp->defers) {
 		struct g_defer *d = gp->defers;
 
@@ -394,9 +396,10 @@ static void free_owned(struct g *gp)
 	}
 	rgk_free(gp->locals);
 	gp->locals = NULL;
-	labels_unref(labels_of(gp));
-	/* Relaxed: gp has ended. */
+	labels = labels_of(gp);
+	/* Relaxed: before the release in labels_unref (labels.h, I2). */
 	atomic_store_explicit(&gp->labels, NULL, memory_order_relaxed);
+	labels_unref(labels);
 }
 
 static bool forget(struct g *gp, void *arg)

@@ -364,6 +364,75 @@ static void labels_are_shown_by_dumps_and_tell_groups_apart(void **state)
 	run_both(dump_body);
 }
 
+/* Sets come and go while the world is frozen again and again. */
+static const char *const storm_values[] = {"aaaaaaaaaaaaaaaaaaaa", "b",
+					   "cccccccc\"cccccccccccccccccc"};
+static _Atomic bool storm_over;
+
+static void short_lived(void *arg)
+{
+	int i = (int)(intptr_t)arg;
+
+	SET({"storm", storm_values[i % 3]});
+	rg_yield();
+	SET({"storm", storm_values[(i + 1) % 3]});
+}
+
+static void storm(void *arg)
+{
+	for (int i = 0; !atomic_load(&storm_over); i++) {
+		SET({"storm", storm_values[i % 3]});
+		if (i % 8 == 0)
+			must_go(short_lived, (void *)(intptr_t)i);
+		rg_yield();
+	}
+	(void)arg;
+}
+
+static bool starts(const char *text, const char *with)
+{
+	return !strncmp(text, with, strlen(with));
+}
+
+static int check_storm(const char *text)
+{
+	int n = 0;
+
+	while ((text = strstr(text, "# labels {"))) {
+		text += strlen("# labels {\"storm\":");
+		T_CHECK(starts(text, "\"aaaaaaaaaaaaaaaaaaaa\"}\n") ||
+			starts(text, "\"b\"}\n") ||
+			starts(text, "\"cccccccc\\\"cccccccccccccccccc\"}\n"));
+		n++;
+	}
+	return n;
+}
+
+static void storm_body(void *arg)
+{
+	int seen = 0;
+
+	(void)arg;
+	atomic_store(&storm_over, false);
+	for (int i = 0; i < 4; i++)
+		must_go(storm, NULL);
+	for (int i = 0; i < 40 || seen < 40; i++) {
+		char *text = dump(2);
+
+		seen += check_storm(text);
+		free(text);
+		rg_yield();
+	}
+	atomic_store(&storm_over, true);
+	wait_all();
+}
+
+static void labels_storm_is_dumped_whole(void **state)
+{
+	(void)state;
+	run_both(storm_body);
+}
+
 static void copy_body(void *arg)
 {
 	char out[16];
@@ -398,6 +467,7 @@ int main(void)
 		cmocka_unit_test(labels_of_an_abandoned_goroutine_are_freed),
 		cmocka_unit_test(
 			labels_are_shown_by_dumps_and_tell_groups_apart),
+		cmocka_unit_test(labels_storm_is_dumped_whole),
 		cmocka_unit_test(labels_copy_takes_whole_pairs),
 	};
 
