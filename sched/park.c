@@ -111,6 +111,9 @@ void sched_park(park_commit *commit, void *arg, enum wait_reason reason,
 	if (rg_unlikely(gp->special) && bubble_is_durable(reason)) {
 		struct bubble_park park = {commit, arg};
 
+		/* The counting is done on the next flow: see
+		 * sched_park_unlock. */
+		san_release(gp->bubble);
 		switch_to(mp, gp, switch_pick(mp), bubble_commit, &park);
 		return;
 	}

@@ -59,7 +59,7 @@ static bool case_is_ready(const rg_case *cs)
 		return false;
 	if (cs->is_send_)
 		return waitq_first(&c->recvq) || chan_count(c) < c->cap ||
-		       chan_flags(c);
+		       (chan_flags(c) & (CHAN_CLOSED | CHAN_RECV_ONLY));
 	return chan_count(c) || waitq_first(&c->sendq) ||
 	       (chan_flags(c) & CHAN_CLOSED);
 }

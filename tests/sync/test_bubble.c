@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * The synctest bubble: the examples of Go's testing/synctest, what is durably blocked
- * and what is not (I2, I3), the fake clock (I5), several bubbles at once.
+ * and what is not (I2, I3), the fake clock (I5).
  * Exact times are asserted everywhere: the clock is fake.
  */
 #include "tests/sync/bubbletest.h"
 
 #include <unistd.h>
-
-#define EPOCH_NS (INT64_C(946684800) * RG_SECOND)
-
-/* A body in a bubble, under 1, 2 and 4 Ps. */
-static void bubble_run(void (*fn)(void *arg))
-{
-	t_run_with(1, in_bubble, pointer(fn));
-	t_run_with(2, in_bubble, pointer(fn));
-	t_run_with(4, in_bubble, pointer(fn));
-}
 
 /* ---- the clock ------------------------------------------------------------- */
 
@@ -653,116 +643,6 @@ static void bubble_run_outside_a_goroutine_is_refused(void **state)
 	assert_int_equal(rg_synctest_run(nothing, NULL), -ESRCH);
 }
 
-/* ---- storms -------------------------------------------------------------------------- */
-
-enum { BUBBLES = 2000, AT_ONCE = 8, WORKERS = 6, ROUNDS = 5 };
-
-struct storm {
-	rg_chan *work;
-	rg_waitgroup wg;
-	int64_t sum;
-	rg_mutex m;
-};
-
-static void storm_worker(void *arg)
-{
-	struct storm *s = arg;
-	int64_t v;
-
-	while (rg_chan_recv(s->work, &v)) {
-		rg_sleep(v * RG_MILLISECOND);
-		rg_mutex_lock(&s->m);
-		s->sum += v;
-		rg_mutex_unlock(&s->m);
-	}
-}
-
-static void storm_bubble(void *arg)
-{
-	struct storm s = {.work = rg_chan_make(8, 1)};
-	rg_time start = rg_now();
-
-	(void)arg;
-	T_CHECK_INT_EQ(start, EPOCH_NS);
-	for (int i = 0; i < WORKERS; i++)
-		T_CHECK_INT_EQ(rg_waitgroup_go(&s.wg, storm_worker, &s), 0);
-	for (int64_t i = 1; i <= WORKERS * ROUNDS; i++)
-		rg_chan_send(s.work, &i);
-	rg_chan_close(s.work);
-	rg_waitgroup_wait(&s.wg);
-	T_CHECK_INT_EQ(s.sum, WORKERS * ROUNDS * (WORKERS * ROUNDS + 1) / 2);
-	T_CHECK(rg_now() - start >= WORKERS * ROUNDS * RG_MILLISECOND);
-	rg_synctest_wait();
-	rg_chan_unref(s.work);
-}
-
-static void storm_one_after_the_other(void *arg)
-{
-	for (int i = 0; i < BUBBLES / AT_ONCE; i++)
-		T_CHECK_INT_EQ(rg_synctest_run(storm_bubble, arg), 0);
-}
-
-static void storm_body(void *arg)
-{
-	for (int i = 0; i < AT_ONCE; i++)
-		must_go(storm_one_after_the_other, arg);
-	wait_all();
-}
-
-static void bubble_storm_of_many_at_once_keeps_the_counts(void **state)
-{
-	(void)state;
-	t_run_with(1, storm_body, NULL);
-	t_run_with(2, storm_body, NULL);
-	t_run_with(4, storm_body, NULL);
-}
-
-/* Pairs that hand over at every step: each pass could be taken for an idle one. */
-static void echo(void *arg)
-{
-	rg_chan **c = arg;
-	int64_t v;
-
-	while (rg_chan_recv(c[0], &v))
-		rg_chan_send(c[1], &v);
-}
-
-static void never(void *flag)
-{
-	*(bool *)flag = true;
-}
-
-static void pingpong_body(void *arg)
-{
-	rg_chan *c[2] = {rg_chan_make(8, 0), rg_chan_make(8, 0)};
-	bool fired = false;
-	rg_time start = rg_now();
-	rg_timer *t = rg_after_func(1, never, &fired);
-	int64_t back;
-
-	(void)arg;
-	go(echo, c);
-	for (int64_t i = 0; i < 50000; i++) {
-		rg_chan_send(c[0], &i);
-		rg_chan_recv(c[1], &back);
-		T_CHECK_INT_EQ(back, i);
-	}
-	T_CHECK(!fired);
-	T_CHECK_INT_EQ(rg_now(), start);
-	rg_chan_close(c[0]);
-	rg_sleep(2);
-	T_CHECK(fired);
-	rg_timer_free(t);
-	rg_chan_unref(c[0]);
-	rg_chan_unref(c[1]);
-}
-
-static void bubble_never_idle_while_somebody_is_readied(void **state)
-{
-	(void)state;
-	bubble_run(pingpong_body);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -789,8 +669,6 @@ int main(void)
 		cmocka_unit_test(bubble_leftovers_can_be_freed_afterwards),
 		cmocka_unit_test(bubble_main_may_exit),
 		cmocka_unit_test(bubble_run_outside_a_goroutine_is_refused),
-		cmocka_unit_test(bubble_storm_of_many_at_once_keeps_the_counts),
-		cmocka_unit_test(bubble_never_idle_while_somebody_is_readied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
