@@ -17,6 +17,7 @@
 #include <ringgo/chan.h>
 #include <ringgo/sync.h>
 #include <ringgo/scope.h>
+#include <ringgo/map.h>
 #include <ringgo/ctx.h>
 #include <ringgo/timer.h>
 #include <ringgo/synctest.h>

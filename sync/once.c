@@ -10,10 +10,9 @@
  */
 #include <ringgo/sync.h>
 
-#include "kernel-iface/alloc.h"
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
-#include "sched/g.h"
+#include "sync/cleanup.h"
 
 _Static_assert(sizeof(rg_once) == 16, "part of the ABI");
 
@@ -27,38 +26,14 @@ static void finish(void *arg)
 	rg_mutex_unlock(&o->mutex_);
 }
 
-/* Take d out of this goroutine's defers: fn may have put others before it. */
-static void undefer(struct g_defer *d)
-{
-	struct g_defer **at = &getg()->defers;
-
-	while (*at && *at != d)
-		at = &(*at)->next;
-	RG_ASSERT(*at == d);
-	*at = d->next;
-	rgk_free(d);
-}
-
-/* As the goroutine that does it; the mutex is locked. */
+/* The mutex is locked. */
 static void run(rg_once *o, void (*fn)(void *arg), void *arg)
 {
-	struct g_defer *d;
-	struct g *gp = getg();
+	struct cleanup c;
 
-	if (!is_goroutine()) {
-		/* Here rg_exit panics: nothing but a return ends fn. */
-		fn(arg);
-		finish(o);
-		return;
-	}
-	d = rgk_alloc(sizeof(*d));
-	if (!d)
-		rg_panic("out of memory: rg_once_do");
-	*d = (struct g_defer){gp->defers, finish, o};
-	gp->defers = d;
+	cleanup_begin(&c, finish, o, "rg_once_do");
 	fn(arg);
-	undefer(d);
-	finish(o);
+	cleanup_end(&c);
 }
 
 static RG_NOINLINE void once_slow(rg_once *o, void (*fn)(void *arg), void *arg)
