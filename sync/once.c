@@ -53,3 +53,29 @@ void rg_once_do(rg_once *o, void (*fn)(void *arg), void *arg)
 		once_slow(o, fn, arg);
 	san_acquire(o);
 }
+
+/* ---- once value ------------------------------------------------------------ */
+
+_Static_assert(sizeof(rg_once_value) == 24, "part of the ABI");
+
+struct making {
+	rg_once_value *o;
+	void *(*fn)(void *arg);
+	void *arg;
+};
+
+static void make(void *arg)
+{
+	struct making *m = arg;
+
+	m->o->value_ = m->fn(m->arg);
+}
+
+/* The value is read after the once is done: it is const then (I1). */
+void *rg_once_value_get(rg_once_value *o, void *(*fn)(void *arg), void *arg)
+{
+	struct making m = {o, fn, arg};
+
+	rg_once_do(&o->once_, make, &m);
+	return o->value_;
+}

@@ -68,6 +68,17 @@ typedef struct rg_once {
  * that calls rg_exit counts as done. A recursive call deadlocks, as in Go. */
 RG_API void rg_once_do(rg_once *o, void (*fn)(void *arg), void *arg);
 
+/* A value that is made when it is first asked for. */
+typedef struct rg_once_value {
+	rg_once once_;
+	void *value_;
+} rg_once_value;
+
+/* rg_once_value_get - what fn(arg) returned the first time; every caller gets the same
+ * pointer, after fn has ended. NULL if fn called rg_exit. Parks while fn runs. */
+RG_API void *rg_once_value_get(rg_once_value *o, void *(*fn)(void *arg),
+			       void *arg);
+
 typedef struct rg_cond {
 	uint64_t self_;
 	uint32_t waiters_;

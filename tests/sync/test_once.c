@@ -145,12 +145,91 @@ static void once_keeps_defers_made_inside(void **state)
 	run_both(defer_body, NULL);
 }
 
+/* ---- once value: SEMANTICS 59 ---------------------------------------------- */
+
+struct lazy {
+	rg_once_value v;
+	rg_waitgroup w;
+	_Atomic int ran;
+	int thing;
+};
+
+static void *makes_slowly(void *arg)
+{
+	struct lazy *l = arg;
+
+	atomic_fetch_add(&l->ran, 1);
+	for (int i = 0; i < 20; i++)
+		rg_yield();
+	return &l->thing;
+}
+
+static void asks(void *arg)
+{
+	struct lazy *l = arg;
+
+	T_CHECK_PTR_EQ(rg_once_value_get(&l->v, makes_slowly, l), &l->thing);
+}
+
+static void same_value_body(void *arg)
+{
+	(void)arg;
+	for (int round = 0; round < 50; round++) {
+		struct lazy l = {.thing = 0};
+
+		for (int i = 0; i < 8; i++)
+			T_CHECK_INT_EQ(rg_waitgroup_go(&l.w, asks, &l), 0);
+		asks(&l);
+		rg_waitgroup_wait(&l.w);
+		T_CHECK_INT_EQ(l.ran, 1);
+	}
+}
+
+static void once_value_is_the_same_for_all(void **state)
+{
+	(void)state;
+	run_both(same_value_body, NULL);
+}
+
+static void *exits(void *arg)
+{
+	(void)arg;
+	rg_exit();
+}
+
+static void asks_who_exits(void *arg)
+{
+	struct lazy *l = arg;
+
+	(void)rg_once_value_get(&l->v, exits, l);
+	T_FAIL("rg_exit returned");
+}
+
+static void value_after_exit_body(void *arg)
+{
+	struct lazy l = {.thing = 0};
+
+	(void)arg;
+	T_CHECK_INT_EQ(rg_waitgroup_go(&l.w, asks_who_exits, &l), 0);
+	rg_waitgroup_wait(&l.w);
+	T_CHECK_PTR_EQ(rg_once_value_get(&l.v, makes_slowly, &l), NULL);
+	T_CHECK_INT_EQ(l.ran, 0);
+}
+
+static void once_value_of_an_exited_function_is_null(void **state)
+{
+	(void)state;
+	run_both(value_after_exit_body, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(once_runs_once_and_all_wait_for_its_end),
 		cmocka_unit_test(once_is_done_when_its_function_exits),
 		cmocka_unit_test(once_keeps_defers_made_inside),
+		cmocka_unit_test(once_value_is_the_same_for_all),
+		cmocka_unit_test(once_value_of_an_exited_function_is_null),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
