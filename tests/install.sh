@@ -149,9 +149,45 @@ if command -v g++ >/dev/null; then
 	expect_hello "program in C++" env LD_LIBRARY_PATH="$root/lib" "$tmp/cxx"
 fi
 
+# ---- the race detector: what it says of a user's program, both ways ----
+race_cc=${RACE_CC:-clang}
+if [ -e "$root/lib/libringgo_race.so" ]; then
+	race_pkg() {
+		PKG_CONFIG_PATH=$root/lib/pkgconfig \
+			pkg-config --define-variable=prefix="$root" "$@" ringgo-race
+	}
+	for f in "$RG_ROOT/tests/race/edges.c" "$RG_ROOT"/examples/race_*.c; do
+		# shellcheck disable=SC2046
+		run "race build of $f" "$race_cc" -std=gnu11 -O1 -o "$tmp/$(basename "$f" .c)" \
+			"$f" $(race_pkg --cflags) $(race_pkg --libs)
+	done
+	export LD_LIBRARY_PATH=$root/lib TSAN_OPTIONS=halt_on_error=1
+	# expect_race COMMAND... - reported, with both stacks
+	expect_race() {
+		local code=0
+		timeout 60 "$@" >"$tmp/out" 2>&1 || code=$?
+		[ $code = 66 ] && grep -q "WARNING: ThreadSanitizer: data race" "$tmp/out" &&
+			grep -q "^  Previous " "$tmp/out" || {
+			cat "$tmp/out"
+			fail "${*##*/}: exit code $code, no report of a race"
+		}
+	}
+	expect_race "$tmp/race_counter"
+	[ "$(grep -c '#0 add ' "$tmp/out")" -ge 2 ] || fail "not both stacks"
+	run "race_fixed" timeout 60 "$tmp/race_fixed"
+	for name in $("$tmp/edges"); do
+		run "edges $name" timeout 60 "$tmp/edges" "$name"
+		expect_race "$tmp/edges" "$name" racy
+	done
+	unset LD_LIBRARY_PATH TSAN_OPTIONS
+	race="; races are reported"
+else
+	race="; no libringgo_race, for there is no clang with ThreadSanitizer"
+fi
+
 run "make uninstall" make -C "$RG_ROOT" --no-print-directory uninstall \
 	DESTDIR="$dest" PREFIX="$prefix"
 left=$(find "$dest" ! -type d)
 [ -z "$left" ] || fail "left behind: $left"
 [ ! -e "$root/include/ringgo" ] || fail "left behind: include/ringgo/"
-echo "install: shared, archive, static and C++ programs say hello"
+echo "install: shared, archive, static and C++ programs say hello$race"
