@@ -11,7 +11,6 @@
  *   I3  every step moves the canonical frame address up: a walk ends.
  * It knows what compilers and assemblers emit for code that runs: all register rules,
  * expressions without branches, version 1 and 3 of the tables with a search table.
- * tests/kernel-iface/test_cfi.c compares it with libgcc's instruction by instruction.
  *
  * Any thread, handlers included; errno is not touched.
  */

@@ -4,9 +4,10 @@
  *
  * The frames, innermost first, have to read as
  *      library* (user | pass | calls-user)* entry
- * with a user's frame at the border: none of the first kind is a switch, some are a
- * hijack of the outermost one's return. Functions to pass through count as library
- * while they are innermost. The state machine sees each frame once, and walks to the
+ * with a frame of a user, or one to pass through, at the border: none of the first kind is
+ * a switch, some are a hijack of the outermost one's return. Functions to pass through
+ * hold no lock, so they may be stopped in, too: else a hijack of qsort's own return would
+ * stand in the way of all stops in its callbacks until it ends. The state machine sees each frame once, and walks to the
  * entry before it says yes: an exact chain is the proof that the unwinding was right.
  */
 #include "kernel-iface/safepoint.h"
@@ -65,9 +66,8 @@ static bool see_frame(struct chain *c, uintptr_t pc)
 {
 	switch (textmap_class(pc)) {
 	case TEXT_USER:
-		c->is_inside = true;
-		return true;
 	case TEXT_PASS:
+		c->is_inside = true;
 		return true;
 	case TEXT_LIBRARY:
 	case TEXT_VDSO:

@@ -6,8 +6,8 @@
  *       entry (coro_entry); a chain that does not get there exactly is refused.
  *   I2  nothing is read but the flow's stack and unwind tables that the dynamic linker
  *       names: garbage in a frame cannot fault.
- *   I3  SAFEPOINT_SWITCH: the interrupted code is TEXT_USER, and every caller is that,
- *       TEXT_PASS or TEXT_CALLS_USER.
+ *   I3  SAFEPOINT_SWITCH: the interrupted code is TEXT_USER or TEXT_PASS, and every caller is
+ *       that or TEXT_CALLS_USER.
  *   I4  SAFEPOINT_HIJACK: the innermost frames are library code, and all beyond them
  *       as in I3; `slot` is the return address of the outermost of these.
  *   I5  no allocation, no lock, no system call, errno untouched; at most
