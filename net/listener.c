@@ -30,6 +30,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/check.h"
+#include "kernel-iface/clock.h"
 #include "kernel-iface/op_file.h"
 #include "kernel-iface/op_net.h"
 #include "kernel-iface/op_wait.h"
@@ -280,15 +281,16 @@ static void say_shortage(int err)
 /* Wait *delay and double it. 0: go on; else close or the context ended it. */
 static int back_off(struct rg_listener *l, rg_duration *delay)
 {
-	rg_time until = timer_after(*delay);
+	/* Of the real clock, which the wait is for, also in a synctest bubble. */
+	rg_time end = clock_now() + *delay;
 	struct op_sqe s;
 	int ret;
 
-	*delay = *delay * 2 < BACKOFF_MAX ? *delay * 2 : BACKOFF_MAX;
 	/* Not for an event: a connection is waiting all the time. */
 	op_poll(&s, l->nf.fd, 0);
-	ret = opwait_fd_until(l->nf.fd, FD_READ, &s, until);
-	if (ret == -ETIMEDOUT && rg_now() >= until)
+	ret = opwait_fd_until(l->nf.fd, FD_READ, &s, timer_after(*delay));
+	*delay = *delay * 2 < BACKOFF_MAX ? *delay * 2 : BACKOFF_MAX;
+	if (ret == -ETIMEDOUT && clock_now() >= end)
 		return 0;
 	if (ret == -ENOMEM) {
 		/* Not even for the wait: give way at least. */

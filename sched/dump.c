@@ -29,7 +29,7 @@ struct job {
 };
 
 /* I2. opwait finishes or fails; a short write is gone on with. */
-static int write_parked(struct textbuf *b, const char *p, size_t n)
+static int write_all(struct textbuf *b, const char *p, size_t n)
 {
 	while (n) {
 		struct op_sqe sqe;
@@ -45,6 +45,19 @@ static int write_parked(struct textbuf *b, const char *p, size_t n)
 		n -= (size_t)done;
 	}
 	return 0;
+}
+
+/* The dump is wanted the more when the caller's context has ended. */
+static int write_parked(struct textbuf *b, const char *p, size_t n)
+{
+	struct g *gp = getg();
+	struct cancel_token *token = gp->token;
+	int err;
+
+	gp->token = NULL;
+	err = write_all(b, p, n);
+	gp->token = token;
+	return err;
 }
 
 /* Of the caller nothing but the top changes; it is taken anew each time. */

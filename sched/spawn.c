@@ -378,6 +378,7 @@ int spawn_main(void (*fn)(void *arg), void *arg)
 static void free_owned(struct g *gp)
 {
 	struct labels *labels;
+	char *name = gp->name;
 
 	while (gp->defers) {
 		struct g_defer *d = gp->defers;
@@ -387,8 +388,10 @@ static void free_owned(struct g *gp)
 			labels_unref(d->arg);
 		rgk_free(d);
 	}
-	rgk_free(gp->name);
+	/* First not to be found any more, then freed: a dump may freeze us in
+	 * between. */
 	gp->name = NULL;
+	rgk_free(name);
 	if (gp->ctx_bound) {
 		sched.hooks.ctx_release(gp->ctx_bound);
 		gp->ctx_bound = NULL;

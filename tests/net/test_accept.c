@@ -220,6 +220,37 @@ TEST(accept_without_descriptors_backs_off_and_recovers)
 	T_CHECK_INT_EQ(rg_listener_close(l), 0);
 }
 
+struct bubble_accept {
+	rg_listener *l;
+	int client;
+};
+
+static void accept_in_bubble(void *arg)
+{
+	struct bubble_accept *b = arg;
+	rg_time start = rg_now();
+	rg_conn *c;
+
+	alloc_fail_after(0);
+	T_CHECK_INT_EQ(rg_listener_accept(b->l, &c), 0);
+	alloc_fail_after(-1);
+	T_CHECK_INT_EQ(rg_now(), start);
+	t_close(b->client);
+	T_CHECK_INT_EQ(rg_conn_close(c), 0);
+}
+
+/* The bubble's clock stands still in the wait, which is for something outside. */
+TEST(accept_in_a_bubble_backs_off_in_real_time)
+{
+	struct bubble_accept b = {.l = listen_at("tcp", "127.0.0.1:0")};
+	rg_time start = rg_now();
+
+	b.client = raw_connect(t_port_of(rg_listener_addr(b.l)));
+	T_CHECK_INT_EQ(rg_synctest_run(accept_in_bubble, &b), 0);
+	T_CHECK(rg_now() - start >= 5 * RG_MILLISECOND);
+	T_CHECK_INT_EQ(rg_listener_close(b.l), 0);
+}
+
 TEST(accept_that_backs_off_heeds_close_and_context)
 {
 	rg_listener *l = listen_at("tcp", "127.0.0.1:0");
@@ -420,6 +451,7 @@ int main(void)
 		cmocka_unit_test(accept_that_is_cancelled_loses_no_connection),
 		cmocka_unit_test(
 			accept_without_descriptors_backs_off_and_recovers),
+		cmocka_unit_test(accept_in_a_bubble_backs_off_in_real_time),
 		cmocka_unit_test(accept_that_backs_off_heeds_close_and_context),
 		cmocka_unit_test(listen_without_descriptors_or_memory_says_so),
 		cmocka_unit_test(accept_without_memory_backs_off_and_recovers),
