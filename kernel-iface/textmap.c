@@ -11,7 +11,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
-#include <pthread.h>
 #include <search.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -20,6 +19,7 @@
 #include <sys/auxv.h>
 
 #include "kernel-iface/base/check.h"
+#include "kernel-iface/base/futexlock.h"
 #include "kernel-iface/cfi.h"
 #include "kernel-iface/coro.h"
 
@@ -53,7 +53,7 @@ static bool self_is_all_runtime, is_usable, malloc_is_inside;
 /* Append-only; entries below the count are const. */
 static struct object allowed[ALLOWED_MAX];
 static _Atomic size_t nallowed;
-static pthread_mutex_t allow_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct futexlock allow_lock;
 
 /* ---- objects ---- */
 
@@ -396,9 +396,14 @@ static void start_once(void)
 
 void textmap_start(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static struct futexlock lock; /* of is_started and what it does */
+	static bool is_started;
 
-	pthread_once(&once, start_once);
+	futexlock_lock(&lock);
+	if (!is_started)
+		start_once();
+	is_started = true;
+	futexlock_unlock(&lock);
 }
 
 /* ---- questions ---- */
@@ -435,7 +440,7 @@ int textmap_allow(const void *code_address)
 		return 0;
 	if (!may_be_allowed(&o))
 		return -EPERM;
-	pthread_mutex_lock(&allow_lock);
+	futexlock_lock(&allow_lock);
 	/* Relaxed: under the lock. */
 	n = atomic_load_explicit(&nallowed, memory_order_relaxed);
 	if (is_allowed(&o)) {
@@ -447,7 +452,7 @@ int textmap_allow(const void *code_address)
 		/* X2 release, pairs with X1. */
 		atomic_store_explicit(&nallowed, n + 1, memory_order_release);
 	}
-	pthread_mutex_unlock(&allow_lock);
+	futexlock_unlock(&allow_lock);
 	return err;
 }
 

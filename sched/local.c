@@ -23,6 +23,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/check.h"
+#include "kernel-iface/base/futexlock.h"
 
 enum { FIRST_CAP = 8 };
 
@@ -78,27 +79,33 @@ static bool grow(struct g *gp)
 
 /* ---- foreign threads ---------------------------------------------------------- */
 
-static pthread_once_t at_exit_once = PTHREAD_ONCE_INIT;
+static struct futexlock at_exit_lock; /* of has_at_exit, while it is made */
+static bool has_at_exit;
 static pthread_key_t at_exit;
-static int at_exit_err;
 
 static void thread_ends(void *gp)
 {
 	local_end(gp);
 }
 
-static void make_at_exit(void)
+static int make_at_exit(void)
 {
-	at_exit_err = -pthread_key_create(&at_exit, thread_ends);
+	int err = 0;
+
+	futexlock_lock(&at_exit_lock);
+	if (!has_at_exit)
+		err = -pthread_key_create(&at_exit, thread_ends);
+	has_at_exit = !err;
+	futexlock_unlock(&at_exit_lock);
+	return err;
 }
 
 /* Its destructors will run. */
 static int watch_thread(struct g *gp)
 {
-	pthread_once(&at_exit_once, make_at_exit);
-	if (at_exit_err)
-		return at_exit_err;
-	return -pthread_setspecific(at_exit, gp);
+	int err = make_at_exit();
+
+	return err ? err : -pthread_setspecific(at_exit, gp);
 }
 
 /* ---- public -------------------------------------------------------------------- */

@@ -167,9 +167,9 @@ int httpmux_add(struct rg_http_mux *m, const char *pattern, rg_http_handler *fn,
 		return -EINVAL;
 	rc = httppattern_parse(pattern, &p, &err->reason);
 	if (!rc) {
-		pthread_mutex_lock(&m->lock);
+		futexlock_lock(&m->lock);
 		rc = add_locked(m, p, fn, arg, err);
-		pthread_mutex_unlock(&m->lock);
+		futexlock_unlock(&m->lock);
 		if (rc)
 			rgk_free(p);
 	}
@@ -183,7 +183,6 @@ void httpmux_destroy(struct rg_http_mux *m)
 	for (struct httpmux_route *r = m->routes; r; r = r->next)
 		rgk_free(r->pattern);
 	httptable_free_all(&m->blocks);
-	pthread_mutex_destroy(&m->lock);
 	memset(m, 0, sizeof(*m));
 }
 

@@ -31,7 +31,6 @@
 #ifndef RG_HTTPMUX_H
 #define RG_HTTPMUX_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +38,7 @@
 
 #include <ringgo/http.h>
 
+#include "kernel-iface/base/futexlock.h"
 #include "net/http/httppattern.h"
 #include "net/http/httptable.h"
 
@@ -58,7 +58,7 @@ struct rg_http_mux {
 	struct httpmux_host any_host;
 
 	/* under lock */
-	pthread_mutex_t lock;
+	struct futexlock lock;
 	struct httpmux_route *routes;
 	struct httptable_block *blocks; /* all memory but the patterns */
 };

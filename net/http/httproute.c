@@ -21,9 +21,7 @@ struct mux {
 	rg_http_handler *_Atomic other; /* "*", or NULL */
 };
 
-static struct mux default_mux = {
-	.mux.lock = PTHREAD_MUTEX_INITIALIZER,
-};
+static struct mux default_mux;
 
 static struct mux *mux_of(rg_http_mux *m)
 {
@@ -41,7 +39,6 @@ rg_http_mux *rg_http_mux_new(void)
 
 	if (!m)
 		return NULL;
-	pthread_mutex_init(&m->mux.lock, NULL); /* plain: cannot fail */
 	return &m->mux;
 }
 
@@ -59,7 +56,7 @@ static int handle_others(struct mux *m, rg_http_handler *fn, void *arg)
 
 	if (!fn)
 		return -EINVAL;
-	pthread_mutex_lock(&m->mux.lock);
+	futexlock_lock(&m->mux.lock);
 	/* Relaxed: writers hold the lock. */
 	if (atomic_load_explicit(&m->other, memory_order_relaxed)) {
 		err = -EEXIST;
@@ -68,7 +65,7 @@ static int handle_others(struct mux *m, rg_http_handler *fn, void *arg)
 		/* T1 release, pairs with T2: other_arg. */
 		atomic_store_explicit(&m->other, fn, memory_order_release);
 	}
-	pthread_mutex_unlock(&m->mux.lock);
+	futexlock_unlock(&m->mux.lock);
 	return err;
 }
 

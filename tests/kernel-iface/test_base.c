@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * base - list, rtlock, alloc, cpus: the small things below everything.
+ * base - list, rtlock, futexlock (I1, I3, I4), alloc, cpus: the small things below
+ * everything.
  */
 #include "tests/support/rgtest.h"
 
 #include "kernel-iface/alloc.h"
+#include "kernel-iface/base/futexlock.h"
 #include "kernel-iface/base/list.h"
 #include "kernel-iface/base/rtlock.h"
+#include "kernel-iface/clock.h"
 #include "kernel-iface/cpus.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +83,105 @@ static void rtlock_excludes_threads(void **state)
 	assert_false(rtlock_try(&lock));
 	assert_true(rtlock_is_held(&lock));
 	rtlock_unlock(&lock);
+}
+
+static struct futexlock sleeping;
+static struct futexcond changed;
+static int ready, woken, turn;
+
+static void *add_many_asleep(void *arg)
+{
+	(void)arg;
+	errno = ENOTTY;
+	for (int i = 0; i < 200000; i++) {
+		futexlock_lock(&sleeping);
+		counter++;
+		futexlock_unlock(&sleeping);
+	}
+	T_CHECK_INT_EQ(errno, ENOTTY);
+	return NULL;
+}
+
+static void futexlock_excludes_threads(void **state)
+{
+	pthread_t t[4];
+
+	(void)state;
+	counter = 0;
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, add_many_asleep, NULL);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	assert_int_equal(counter, 800000);
+	assert_true(futexlock_try(&sleeping));
+	assert_false(futexlock_try(&sleeping));
+	futexlock_unlock(&sleeping);
+	assert_true(futexlock_try(&sleeping));
+	futexlock_unlock(&sleeping);
+}
+
+static void *wait_for_turn(void *arg)
+{
+	(void)arg;
+	futexlock_lock(&sleeping);
+	ready++;
+	while (!turn)
+		T_CHECK_INT_EQ(futexcond_wait(&changed, &sleeping, INT64_MAX),
+			       0);
+	woken++;
+	futexcond_broadcast(&changed);
+	futexlock_unlock(&sleeping);
+	return NULL;
+}
+
+static bool all_wait(void *arg)
+{
+	bool yes;
+
+	(void)arg;
+	futexlock_lock(&sleeping);
+	yes = ready == 4;
+	futexlock_unlock(&sleeping);
+	return yes;
+}
+
+static void futexcond_broadcast_wakes_all_waiters(void **state)
+{
+	pthread_t t[4];
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, wait_for_turn, NULL);
+	T_WAIT_UNTIL(all_wait, NULL);
+	futexlock_lock(&sleeping);
+	assert_int_equal(woken, 0);
+	turn = 1;
+	futexcond_broadcast(&changed);
+	while (woken < 4)
+		assert_int_equal(futexcond_wait(&changed, &sleeping, INT64_MAX),
+				 0);
+	futexlock_unlock(&sleeping);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+}
+
+static void futexcond_past_deadline_times_out(void **state)
+{
+	int64_t until = clock_now() + 20 * RG_MILLISECOND;
+	int err = 0;
+
+	(void)state;
+	errno = ENOTTY;
+	futexlock_lock(&sleeping);
+	while (!err)
+		err = futexcond_wait(&changed, &sleeping, until);
+	assert_int_equal(err, -ETIMEDOUT);
+	assert_true(clock_now() >= until);
+	assert_int_equal(futexcond_wait(&changed, &sleeping, 0), -ETIMEDOUT);
+	assert_int_equal(futexcond_wait(&changed, &sleeping, -1), -ETIMEDOUT);
+	assert_false(futexlock_try(&sleeping));
+	futexlock_unlock(&sleeping);
+	assert_int_equal(errno, ENOTTY);
 }
 
 static void alloc_counts_zeroes_and_fails_on_request(void **state)
@@ -154,6 +257,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(list_zeroed_head_is_empty_and_usable),
 		cmocka_unit_test(rtlock_excludes_threads),
+		cmocka_unit_test(futexlock_excludes_threads),
+		cmocka_unit_test(futexcond_broadcast_wakes_all_waiters),
+		cmocka_unit_test(futexcond_past_deadline_times_out),
 		cmocka_unit_test(alloc_counts_zeroes_and_fails_on_request),
 		cmocka_unit_test(cpus_quota_is_the_least_on_the_way_up),
 	};
