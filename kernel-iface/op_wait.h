@@ -10,6 +10,7 @@
 #define RGK_OP_WAIT_H
 
 #include <poll.h>
+#include <signal.h>
 
 #include "kernel-iface/op_sqe.h"
 #include "kernel-iface/opcodes.h"
@@ -61,6 +62,19 @@ static inline void op_futex_wake(struct op_sqe *s, const uint32_t *word,
 			 (int)(RGK_FUTEX2_SIZE_U32 | RGK_FUTEX2_PRIVATE), word,
 			 0, n);
 	sqe->addr3 = UINT32_MAX;
+}
+
+/* op_waitid - waitid(2) without a struct rusage; *info, or NULL, is filled before the
+ * completion. The result is 0 for a child of any thread of the process, also with
+ * WNOHANG and none. Linux 6.7. */
+static inline void op_waitid(struct op_sqe *s, unsigned idtype, id_t id,
+			     siginfo_t *info, int options)
+{
+	struct io_uring_sqe *sqe = op_sqe_clear(s);
+
+	io_uring_prep_rw(RGK_OP_WAITID, sqe, (int)id, NULL, idtype, 0);
+	sqe->file_index = (uint32_t)options;
+	sqe->addr2 = (uint64_t)(uintptr_t)info;
 }
 
 #endif

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "kernel-iface/opcodes.h"
 #include "sched/labels.h"
 #include "sched/sched.h"
 #include "sched/waitop.h"
@@ -49,7 +50,8 @@ static void copy_op(void *arg)
 	if (!w || t->out->wait_reason != WAIT_IO)
 		return;
 	t->out->opcode = w->op.opcode;
-	t->out->fd = w->op.fd;
+	/* The entry's fd is a process id there. */
+	t->out->fd = w->op.opcode == RGK_OP_WAITID ? -1 : w->op.fd;
 	t->out->has_op = true;
 }
 
