@@ -102,15 +102,19 @@ run-suite-fast: all $(TEST_PROGS)
 
 test-programs: $(TEST_PROGS)
 
-## stress: every C test 20 times over, and the long ones (STRESS_RUNS=20)
+## stress: every C test 20 times over, the models, the long ones (STRESS_RUNS=20)
 stress:
 	$(SETUP) test
 	$(AGAIN) run-stress
 
 run-stress: all $(TEST_PROGS) $(STRESS_PROGS)
-	@export RG_TEST_TIMEOUT=600; \
-	$(RUN_TESTS) $(call PICKED,$(STRESS_PROGS)) \
+	@export RG_TEST_TIMEOUT=600 RG_MODEL_FULL=1; \
+	$(RUN_TESTS) $(call PICKED,tests/model.sh $(STRESS_PROGS)) \
 		--repeat $(STRESS_RUNS) $(call PICKED,$(TEST_PROGS))
+
+## model: search the models of tests/model in full (MODELS=park)
+model:
+	@RG_ROOT='$(CURDIR)' RG_MODEL_FULL=1 tests/model.sh $(MODELS)
 
 ## asan: build and run the suite under AddressSanitizer
 asan:
@@ -143,4 +147,4 @@ run-fuzz:
 	done
 
 .PHONY: test test-fast run-suite run-suite-fast test-programs stress \
-	run-stress asan ubsan tsan fuzz run-fuzz
+	run-stress model asan ubsan tsan fuzz run-fuzz

@@ -21,10 +21,12 @@
  * Memory order: K1 and `sleeping = 1` go through a store buffer of one entry for each
  * actor that anybody may find unflushed; a fence waits until it is empty.
  * Abstracted: what is submitted enters the kernel at once; one operation, so a cancel
- * queue holds one entry; the run queue is one flag, and a sleeping M is woken for it
- * (that is sleep.pml's subject).
+ * queue holds one entry; the run queue is one flag, and a sleeping M is woken for it.
+ * QUICK: one call instead of two.
  */
-#ifndef ROUNDS
+#ifdef QUICK
+#define ROUNDS 1
+#else
 #define ROUNDS 2
 #endif
 #define NONE 0 /* Ms are 1 and 2; a round's number stands for its wait_op */
