@@ -22,6 +22,7 @@
 #include <ringgo/timer.h>
 #include <ringgo/synctest.h>
 #include <ringgo/io.h>
+#include <ringgo/file.h>
 #include <ringgo/process.h>
 #include <ringgo/net.h>
 #include <ringgo/http.h>

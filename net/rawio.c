@@ -146,6 +146,37 @@ ssize_t rg_pwrite(int fd, const void *buf, size_t n, off_t off)
 	return run(fd, FD_WRITE, &s);
 }
 
+/* As check_vector, and I2. */
+static int check_vector_at(int fd, const struct iovec *v, int n, off_t off)
+{
+	int ret = check_vector(v, n);
+	int err = ret < 0 ? ret : check_offset(fd, off);
+
+	return err ? err : ret;
+}
+
+ssize_t rg_preadv(int fd, const struct iovec *v, int n, off_t off)
+{
+	int ret = check_vector_at(fd, v, n, off);
+	struct op_sqe s;
+
+	if (ret <= 0)
+		return ret;
+	op_readv(&s, fd, v, (unsigned)n, (uint64_t)off);
+	return run(fd, FD_READ, &s);
+}
+
+ssize_t rg_pwritev(int fd, const struct iovec *v, int n, off_t off)
+{
+	int ret = check_vector_at(fd, v, n, off);
+	struct op_sqe s;
+
+	if (ret <= 0)
+		return ret;
+	op_writev(&s, fd, v, (unsigned)n, (uint64_t)off);
+	return run(fd, FD_WRITE, &s);
+}
+
 ssize_t rg_read_full(int fd, void *buf, size_t n)
 {
 	char *p = buf;

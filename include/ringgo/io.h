@@ -22,6 +22,8 @@ RG_API ssize_t rg_readv(int fd, const struct iovec *v, int n);
 RG_API ssize_t rg_writev(int fd, const struct iovec *v, int n);
 RG_API ssize_t rg_pread(int fd, void *buf, size_t n, off_t off);
 RG_API ssize_t rg_pwrite(int fd, const void *buf, size_t n, off_t off);
+RG_API ssize_t rg_preadv(int fd, const struct iovec *v, int n, off_t off);
+RG_API ssize_t rg_pwritev(int fd, const struct iovec *v, int n, off_t off);
 
 /* rg_read_full - n bytes unless the stream ends first; what was read.
  * rg_write_full - all n bytes, or a negative errno. */
