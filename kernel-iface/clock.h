@@ -21,4 +21,14 @@ static inline int64_t clock_now(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
+/* clock_after - d from now, without overflow; d < 0 counts as 0. */
+static inline int64_t clock_after(int64_t d)
+{
+	int64_t now = clock_now();
+
+	if (d <= 0)
+		return now;
+	return d > INT64_MAX - now ? INT64_MAX : now + d;
+}
+
 #endif

@@ -17,6 +17,7 @@
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/op_net.h"
 #include "sched/opwait.h"
+#include "sched/point.h"
 
 #define BOTH_DIRS (1u << FD_READ | 1u << FD_WRITE)
 
@@ -187,6 +188,7 @@ int rg_conn_close(rg_conn *c)
 {
 	int err;
 
+	sched_point();
 	if (!c)
 		return -EINVAL;
 	err = netfd_shut(&c->nf);
@@ -208,6 +210,7 @@ ssize_t rg_conn_read(rg_conn *c, void *buf, size_t n)
 {
 	ssize_t ret;
 
+	sched_point();
 	if (n == 0)
 		return empty_call(c);
 	ret = netfd_lock(&c->nf, FD_READ);
@@ -236,11 +239,13 @@ static ssize_t write_bytes(rg_conn *c, const void *buf, size_t n, bool some)
 
 ssize_t rg_conn_write(rg_conn *c, const void *buf, size_t n)
 {
+	sched_point();
 	return write_bytes(c, buf, n, false);
 }
 
 ssize_t rg_conn_write_some(rg_conn *c, const void *buf, size_t n)
 {
+	sched_point();
 	return write_bytes(c, buf, n, true);
 }
 
@@ -249,6 +254,7 @@ ssize_t rg_conn_writev(rg_conn *c, const struct iovec *v, int n)
 	size_t total = 0;
 	ssize_t ret;
 
+	sched_point();
 	if (n < 0)
 		return -EINVAL;
 	for (int i = 0; i < n; i++) {
@@ -268,8 +274,10 @@ ssize_t rg_conn_writev(rg_conn *c, const struct iovec *v, int n)
 
 int rg_conn_close_write(rg_conn *c)
 {
-	int err = netfd_enter(&c->nf);
+	int err;
 
+	sched_point();
+	err = netfd_enter(&c->nf);
 	if (err)
 		return err;
 	err = c->ops->close_write(c);

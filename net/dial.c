@@ -27,6 +27,7 @@
 #include "sched/cancel.h"
 #include "sched/g.h"
 #include "sched/opwait.h"
+#include "sched/point.h"
 
 #define SHARE_MIN    (2 * RG_SECOND)
 #define SELF_RETRIES 2
@@ -165,6 +166,7 @@ int rg_dial(const char *network, const char *address, rg_conn **out)
 	struct rg_conn *c;
 	int err;
 
+	sched_point();
 	if (net < 0 || !address || !out)
 		return -EINVAL;
 	c = conn_alloc();

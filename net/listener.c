@@ -38,6 +38,7 @@
 #include "net/resolve.h"
 #include "net/tcpopt.h"
 #include "sched/opwait.h"
+#include "sched/point.h"
 
 #define BACKOFF_FIRST (5 * RG_MILLISECOND)
 #define BACKOFF_MAX   RG_SECOND
@@ -100,6 +101,7 @@ int rg_listener_close(rg_listener *l)
 {
 	int err;
 
+	sched_point();
 	if (!l)
 		return -EINVAL;
 	err = netfd_shut(&l->nf);
@@ -348,8 +350,10 @@ static int accept_loop(struct rg_listener *l, rg_conn **out)
 
 int rg_listener_accept(rg_listener *l, rg_conn **out)
 {
-	int err = netfd_enter(&l->nf);
+	int err;
 
+	sched_point();
+	err = netfd_enter(&l->nf);
 	if (err)
 		return err;
 	err = accept_loop(l, out);

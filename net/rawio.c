@@ -36,6 +36,7 @@
 #include "sched/fdesc.h"
 #include "sched/g.h"
 #include "sched/opwait.h"
+#include "sched/point.h"
 
 /* I1 */
 static int run(int fd, enum fd_dir dir, const struct op_sqe *s)
@@ -63,6 +64,7 @@ ssize_t rg_read(int fd, void *buf, size_t n)
 {
 	struct op_sqe s;
 
+	sched_point();
 	if (n == 0)
 		return empty_call(fd);
 	op_read(&s, fd, buf, n, OP_OFF_CURRENT);
@@ -73,6 +75,7 @@ ssize_t rg_write(int fd, const void *buf, size_t n)
 {
 	struct op_sqe s;
 
+	sched_point();
 	if (n == 0)
 		return empty_call(fd);
 	op_write(&s, fd, buf, n, OP_OFF_CURRENT);
@@ -99,6 +102,7 @@ ssize_t rg_readv(int fd, const struct iovec *v, int n)
 	int ret = check_vector(v, n);
 	struct op_sqe s;
 
+	sched_point();
 	if (ret <= 0)
 		return ret ? ret : empty_call(fd);
 	op_readv(&s, fd, v, (unsigned)n, OP_OFF_CURRENT);
@@ -110,6 +114,7 @@ ssize_t rg_writev(int fd, const struct iovec *v, int n)
 	int ret = check_vector(v, n);
 	struct op_sqe s;
 
+	sched_point();
 	if (ret <= 0)
 		return ret ? ret : empty_call(fd);
 	op_writev(&s, fd, v, (unsigned)n, OP_OFF_CURRENT);
@@ -129,6 +134,7 @@ ssize_t rg_pread(int fd, void *buf, size_t n, off_t off)
 	int err = check_offset(fd, off);
 	struct op_sqe s;
 
+	sched_point();
 	if (err || n == 0)
 		return err;
 	op_read(&s, fd, buf, n, (uint64_t)off);
@@ -140,6 +146,7 @@ ssize_t rg_pwrite(int fd, const void *buf, size_t n, off_t off)
 	int err = check_offset(fd, off);
 	struct op_sqe s;
 
+	sched_point();
 	if (err || n == 0)
 		return err;
 	op_write(&s, fd, buf, n, (uint64_t)off);
@@ -182,6 +189,7 @@ ssize_t rg_read_full(int fd, void *buf, size_t n)
 	char *p = buf;
 	size_t done = 0;
 
+	sched_point();
 	if (n > SSIZE_MAX)
 		return -EINVAL;
 	if (n == 0)
@@ -203,6 +211,7 @@ ssize_t rg_write_full(int fd, const void *buf, size_t n)
 	const char *p = buf;
 	size_t done = 0;
 
+	sched_point();
 	if (n > SSIZE_MAX)
 		return -EINVAL;
 	if (n == 0)
@@ -275,6 +284,7 @@ int rg_openat(int dirfd, const char *path, int flags, ...)
 	struct op_sqe s;
 	mode_t mode = 0;
 
+	sched_point();
 	if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE) {
 		va_list ap;
 
@@ -288,6 +298,7 @@ int rg_openat(int dirfd, const char *path, int flags, ...)
 
 int rg_close(int fd)
 {
+	sched_point();
 	return fd < 0 ? -EBADF : fdesc_close(fd);
 }
 
@@ -301,11 +312,13 @@ static int sync_file(int fd, bool data_only)
 
 int rg_fsync(int fd)
 {
+	sched_point();
 	return sync_file(fd, false);
 }
 
 int rg_fdatasync(int fd)
 {
+	sched_point();
 	return sync_file(fd, true);
 }
 
@@ -333,6 +346,7 @@ int rg_poll(int fd, short events, rg_duration timeout)
 		(events & (POLLIN | POLLOUT)) == POLLOUT ? FD_WRITE : FD_READ;
 	struct op_sqe s;
 
+	sched_point();
 	if (fd < 0)
 		return -EBADF;
 	if (timeout == 0)

@@ -30,6 +30,7 @@
 
 #include "kernel-iface/clock.h"
 #include "sched/park.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 #include "sched/sigsetup.h"
 
@@ -331,6 +332,7 @@ void *rg_blocking(void *(*fn)(void *), void *arg)
 {
 	struct request r = {.fn = fn, .arg = arg};
 
+	sched_point();
 	if (!is_goroutine())
 		return fn(arg);
 	r.gp = getg();

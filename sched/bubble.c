@@ -8,8 +8,9 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/sanitize.h"
-#include "kernel-iface/clock.h"
+#include "sched/point.h"
 #include "sched/sched.h"
+#include "sched/seed.h"
 
 /* Midnight UTC 2000-01-01, in seconds since 1970. */
 #define BUBBLE_EPOCH (INT64_C(946684800) * RG_SECOND)
@@ -75,7 +76,7 @@ rg_time bubble_real_time(rg_time t)
 
 	if (!b || t <= 0 || t == RG_FOREVER)
 		return t;
-	now = clock_now();
+	now = sched_now();
 	t -= bubble_now(b);
 	if (t <= -now)
 		return 1; /* long past; 0 would be "none" */
@@ -374,6 +375,7 @@ void rg_synctest_wait(void)
 	struct bubble *b = bubble_current();
 	bool was_waiting;
 
+	sched_point();
 	if (!b)
 		rg_panic("rg_synctest_wait: goroutine is not in a bubble");
 	rtlock_lock(&b->lock);

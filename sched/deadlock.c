@@ -105,8 +105,7 @@ static bool is_sanitizers(int tid)
 }
 #endif
 
-/* Threads that might wake somebody; -1: cannot tell. */
-static int unknown_threads(void)
+int deadlock_unknown_threads(void)
 {
 	DIR *dir = opendir("/proc/self/task");
 	struct dirent *entry;
@@ -133,7 +132,7 @@ RG_COLD void deadlock_check(void)
 {
 	bool is_sure;
 
-	if (unknown_threads())
+	if (deadlock_unknown_threads())
 		return;
 	/* A thread that was unknown may have woken somebody and ended between
 	 * the first look and the count: look again, now that there is none. */

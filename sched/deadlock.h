@@ -18,4 +18,8 @@ bool deadlock_is_likely_locked(void);
 #define DEADLOCK_RECHECK_NS INT64_C(1000000000)
 void deadlock_check(void);
 
+/* deadlock_unknown_threads - how many threads there are of which it cannot be said that
+ * they wake nobody; -1: cannot tell. Some system calls. */
+int deadlock_unknown_threads(void);
+
 #endif

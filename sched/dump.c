@@ -12,10 +12,10 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "kernel-iface/clock.h"
 #include "kernel-iface/op_file.h"
 #include "sched/opwait.h"
 #include "sched/sched.h"
+#include "sched/seed.h"
 
 enum { TEXT_SIZE = 256 * 1024, STACK_NEEDED = 20 * 1024 };
 
@@ -74,7 +74,7 @@ bool dump_next(struct dump *d)
 	take_self_stack(d);
 	if (!freeze_world())
 		return false;
-	d->text.now = clock_now();
+	d->text.now = sched_now();
 	d->n = gsnap_next(&d->walk, d->portion, DUMP_PORTION);
 	freeze_thaw();
 	return d->n > 0;
@@ -87,7 +87,7 @@ static void print_self(struct dump *d)
 	d->walk.skips_self = true;
 	if (!freeze_world())
 		return;
-	d->text.now = clock_now();
+	d->text.now = sched_now();
 	gsnap_take(d->walk.self, &d->self_stack, d->portion);
 	freeze_thaw();
 	dumptext_goroutine(&d->text, d->portion);

@@ -14,11 +14,11 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/sanitize.h"
-#include "kernel-iface/clock.h"
 #include "kernel-iface/op_file.h"
 #include "sched/bubble.h"
 #include "sched/netpoll.h"
 #include "sched/opwait.h"
+#include "sched/seed.h"
 
 enum { CHUNK = 256, CHUNKS = 32768 }; /* up to 8,388,608 descriptors */
 
@@ -157,7 +157,7 @@ int fdesc_set_deadline(int fd, unsigned dirs, rg_time t)
 		f->expired[d] = false;
 	}
 	if (t) {
-		expire_locked(f, clock_now());
+		expire_locked(f, sched_now());
 		err = arm_locked(f);
 	}
 	rtlock_unlock(&f->lock);

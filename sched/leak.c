@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "kernel-iface/alloc.h"
-#include "kernel-iface/clock.h"
 #include "sched/debugenv.h"
 #include "sched/dump.h"
 #include "sched/sched.h"
@@ -367,7 +366,7 @@ int64_t rg_leak_end(rg_leaks *before, rg_duration grace, int fd)
 	int64_t left = 0;
 
 	while (sched_is_on() && (left = look(before, false, fd)) > 0 &&
-	       clock_now() < end)
+	       rg_now() < end)
 		/* A context that has ended makes it return at once. */
 		if (rg_sleep(POLL_NS))
 			rg_yield();

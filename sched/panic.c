@@ -20,9 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel-iface/clock.h"
 #include "sched/dumptext.h"
 #include "sched/sched.h"
+#include "sched/seed.h"
 #include "sched/sigframe.h"
 
 enum { SIDE_STACK = 128 * 1024, WHAT_MAX = 1024, DEEP = 50 };
@@ -113,7 +113,7 @@ static void begin(void)
 	report.has_frozen = freeze_world();
 	textbuf_init(&report.b, report.text, sizeof report.text, STDERR_FILENO,
 		     textbuf_write_fd);
-	report.d = (struct dumptext){.b = &report.b, .now = clock_now()};
+	report.d = (struct dumptext){.b = &report.b, .now = sched_now()};
 }
 
 /* Once the most important words are out. */
@@ -162,6 +162,7 @@ static void print_who(void)
 		textbuf_dec(b, (uint64_t)self_tid());
 	}
 	textbuf_str(b, "]\n");
+	seed_print(b);
 }
 
 static void print_first_line(const char *what)
@@ -269,7 +270,9 @@ static void report_deadlock(void *transfer)
 	coro_started();
 	begin();
 	textbuf_str(&report.b, "ringgo: panic: all goroutines are asleep - "
-			       "deadlock!\n\n");
+			       "deadlock!\n");
+	seed_print(&report.b);
+	textbuf_char(&report.b, '\n');
 	load_symbols();
 	print_others(NULL);
 	finish();
@@ -425,6 +428,7 @@ void panic_quit(const void *context)
 	begin();
 	take_self(gp);
 	textbuf_str(&report.b, "SIGQUIT: quit\n");
+	seed_print(&report.b);
 	load_symbols();
 	textbuf_char(&report.b, '\n');
 	if (gp)

@@ -15,16 +15,28 @@
 #include "kernel-iface/clock.h"
 #include "sched/bubble.h"
 #include "sched/cancel.h"
+#include "sched/seed.h"
 #include "sched/switch.h"
 #include "sched/wake.h"
 
 /* ---- foreign threads ---- */
 
+/* When deadline is on the kernel's clock: not the same under a seed. */
+static rg_time real_time(rg_time deadline)
+{
+	rg_duration left;
+
+	if (!seed_is_on())
+		return deadline < 0 ? 0 : deadline;
+	left = deadline < 0 ? 0 : deadline - seed_now();
+	return clock_after(left);
+}
+
 /* Sleep while *word is 0, until deadline; false: the deadline passed. */
 static bool futex_wait(_Atomic uint32_t *word, rg_time deadline)
 {
 	/* A negative time is long past; the kernel would call it invalid. */
-	rg_time until = deadline < 0 ? 0 : deadline;
+	rg_time until = real_time(deadline);
 	struct timespec ts = {.tv_sec = until / RG_SECOND,
 			      .tv_nsec = until % RG_SECOND};
 	struct timespec *limit = deadline == RG_FOREVER ? NULL : &ts;

@@ -178,6 +178,12 @@ static struct g *find_runnable(struct m *mp)
 
 		if (rg_unlikely(is_stopping()))
 			return NULL;
+		if (seed_is_on()) {
+			gp = seed_find(mp);
+			if (gp || !wake_idle(mp))
+				return gp;
+			continue;
+		}
 		if (rg_unlikely(atomic_load_explicit(&pp->schedtick,
 						     memory_order_relaxed) %
 					SCHED_TICK ==

@@ -17,7 +17,9 @@
 #include "sched/cancel.h"
 #include "sched/getg.h"
 #include "sched/park.h"
+#include "sched/point.h"
 #include "sched/sched.h"
+#include "sched/seed.h"
 
 enum { NAME_LEN = 32 };
 
@@ -64,7 +66,9 @@ int rg_gomaxprocs(int n)
 	/* Set at start; changing it at run time is not supported yet, and a
 	 * caller can see that by asking again. */
 	(void)n;
-	return sched_is_on() ? sched.nprocs : 0;
+	if (!sched_is_on())
+		return 0;
+	return seed_is_on() ? seed_procs() : sched.nprocs;
 }
 
 int rg_num_cpu(void)
@@ -98,7 +102,7 @@ rg_time rg_now(void)
 {
 	struct bubble *b = bubble_current();
 
-	return b ? bubble_now(b) : clock_now();
+	return b ? bubble_now(b) : sched_now();
 }
 
 int64_t rg_unix_nano(void)
@@ -115,12 +119,12 @@ int64_t rg_time_to_unix_nano(rg_time t)
 {
 	if (rg_unlikely(bubble_current()))
 		return t;
-	return clock_ns(CLOCK_REALTIME) - clock_now() + t;
+	return clock_ns(CLOCK_REALTIME) - sched_now() + t;
 }
 
 static int foreign_sleep(rg_duration d)
 {
-	rg_time end = timer_after(d);
+	rg_time end = clock_after(d);
 	struct timespec ts = {.tv_sec = end / RG_SECOND,
 			      .tv_nsec = end % RG_SECOND};
 
@@ -135,6 +139,7 @@ int rg_sleep(rg_duration d)
 	struct g *gp;
 	int err;
 
+	sched_point();
 	if (!is_goroutine())
 		return d > 0 ? foreign_sleep(d) : 0;
 	gp = getg();

@@ -38,6 +38,7 @@
 #include "sched/netpoll.h"
 #include "sched/panic.h"
 #include "sched/proc.h"
+#include "sched/seed.h"
 #include "sched/sigsetup.h"
 #include "sched/spawn.h"
 #include "sched/sysmon.h"
@@ -106,7 +107,8 @@ static int configure(const rg_config *config)
 	n = env_number("RINGGO_MAXPROCS");
 	if (!n)
 		n = config->maxprocs > 0 ? config->maxprocs : cpus_usable();
-	sched.nprocs = n > SCHED_MAX_PROCS ? SCHED_MAX_PROCS : (int)n;
+	sched.nprocs =
+		seed_start(n > SCHED_MAX_PROCS ? SCHED_MAX_PROCS : (int)n);
 	stack = (size_t)env_number("RINGGO_STACK");
 	if (!stack)
 		stack = config->stack_size ? config->stack_size : STACK_DEFAULT;
@@ -429,6 +431,8 @@ static int prepare(const rg_config *config, bool is_run)
 
 static void publish(enum sched_status status)
 {
+	if (status == SCHED_OFF)
+		seed_stop();
 	pthread_mutex_lock(&control);
 	/* Release, pairs with sched_is_on. */
 	atomic_store_explicit(&sched.status, status, memory_order_seq_cst);
@@ -485,8 +489,10 @@ static int start(const rg_config *config, int first)
 	/* reset_sched cleared it. */
 	atomic_store_explicit(&sched.status, err ? SCHED_OFF : SCHED_STARTING,
 			      memory_order_relaxed);
-	if (err)
+	if (err) {
+		seed_stop();
 		return err;
+	}
 	err = sigsetup_start(sched.flags);
 	if (err) {
 		undo_start();
@@ -658,7 +664,7 @@ static bool claim_stop(void)
 
 int rg_stop(rg_duration grace)
 {
-	rg_time end = timer_after(grace);
+	rg_time end = clock_after(grace);
 	int64_t left;
 
 	if (getm() || !claim_stop())

@@ -25,6 +25,7 @@
 #include "sched/cancel.h"
 #include "sched/labels.h"
 #include "sched/local.h"
+#include "sched/point.h"
 #include "sched/proc.h"
 #include "sched/switch.h"
 #include "sched/wake.h"
@@ -507,6 +508,7 @@ int rg_go(void (*fn)(void *arg), void *arg)
 		.arg = arg,
 		.pc = (uintptr_t)__builtin_return_address(0)};
 
+	sched_point();
 	return sched_go(&args);
 }
 
@@ -518,6 +520,7 @@ int rg_go_copy(void (*fn)(void *arg), const void *arg, size_t size)
 		.copy = size,
 		.pc = (uintptr_t)__builtin_return_address(0)};
 
+	sched_point();
 	return sched_go(&args);
 }
 
@@ -531,5 +534,6 @@ int rg_go_with(const rg_go_options *options, void (*fn)(void *), void *arg)
 		.ctx = options ? options->ctx : NULL,
 		.pc = (uintptr_t)__builtin_return_address(0)};
 
+	sched_point();
 	return sched_go(&args);
 }

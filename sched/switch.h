@@ -11,6 +11,7 @@
 #define RG_SCHED_SWITCH_H
 
 #include "sched/sched.h"
+#include "sched/seed.h"
 
 /*
  * Every 61st switch goes through g0: global queue, ring, timers. 61 is Go's number (a
@@ -47,7 +48,8 @@ static inline struct g *switch_pick(struct m *mp)
 	/* Relaxed: one writer; sysmon and statistics read it. */
 	atomic_store_explicit(&pp->schedtick, tick, memory_order_relaxed);
 	if (rg_unlikely(tick % SCHED_TICK == 0 ||
-			ring_pending(&mp->ring) >= SUBMIT_BATCH))
+			ring_pending(&mp->ring) >= SUBMIT_BATCH ||
+			seed_is_on()))
 		return &mp->g0;
 	next = runq_get(&pp->runq);
 	return next ? next : &mp->g0;

@@ -34,6 +34,7 @@
 #include "sched/deadlock.h"
 #include "sched/netpoll.h"
 #include "sched/sched.h"
+#include "sched/seed.h"
 #include "sched/wake.h"
 
 enum { NAP_MIN_NS = 50 * 1000, NAP_MAX_NS = 1000 * 1000, QUIET_ROUNDS = 20 };
@@ -164,6 +165,8 @@ static struct round round_once(void)
 	rg_time now = clock_now();
 	struct p *pp;
 
+	if (seed_is_on())
+		return r;
 	atomic_store_explicit(&sched.coarse_now, now, memory_order_relaxed);
 	sched_for_each_p(pp) {
 		bool is_switching = note_tick(pp, now);

@@ -17,6 +17,7 @@
 #include "kernel-iface/clock.h"
 #include "sched/bubble.h"
 #include "sched/sched.h"
+#include "sched/seed.h"
 #include "sched/wake.h"
 
 enum { ARITY = 4, CAP_MIN = 64 };
@@ -61,7 +62,8 @@ static void sift_up(struct timer_heap *h, uint32_t i)
 	while (i > 0) {
 		uint32_t parent = (i - 1) / ARITY;
 
-		if (h->slots[parent].when <= slot.when)
+		if (h->slots[parent].when < slot.when ||
+		    (h->slots[parent].when == slot.when && !seed_coin()))
 			break;
 		place(h, i, h->slots[parent]);
 		i = parent;

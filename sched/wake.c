@@ -40,6 +40,7 @@
 #include "kernel-iface/clock.h"
 #include "sched/deadlock.h"
 #include "sched/netpoll.h"
+#include "sched/seed.h"
 #include "sched/sysmon.h"
 
 void idle_p_put_locked(struct p *pp)
@@ -249,7 +250,7 @@ static int64_t sleep_limit(const struct m *mp)
 	when = atomic_load_explicit(&pp->timers.earliest, memory_order_relaxed);
 	if (when == RG_FOREVER)
 		return -1;
-	now = clock_now();
+	now = sched_now();
 	return when > now ? when - now : 0;
 }
 

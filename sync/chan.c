@@ -27,6 +27,7 @@
 #include "sync/chan.h"
 
 #include "kernel-iface/alloc.h"
+#include "sched/point.h"
 
 #define ELEM_SIZE_MAX 65535
 
@@ -91,6 +92,7 @@ void rg_chan_unref(rg_chan *c)
 
 size_t rg_chan_len(const rg_chan *c)
 {
+	sched_point();
 	return c && !(chan_flags(c) & CHAN_HIDES_BUFFER) ? chan_count(c) : 0;
 }
 
@@ -210,6 +212,7 @@ static RG_ALWAYS_INLINE bool chan_send(rg_chan *c, const void *elem, bool block)
 
 void rg_chan_send(rg_chan *c, const void *elem)
 {
+	sched_point();
 	if (rg_unlikely(!c))
 		park_for_ever(WAIT_CHAN_SEND_NIL);
 	chan_send(c, elem, true);
@@ -217,6 +220,7 @@ void rg_chan_send(rg_chan *c, const void *elem)
 
 void rg_chan_send_sized(rg_chan *c, const void *elem, size_t size)
 {
+	sched_point();
 	if (rg_unlikely(!c))
 		park_for_ever(WAIT_CHAN_SEND_NIL);
 	if (rg_unlikely(size != c->elem_size))
@@ -236,6 +240,7 @@ static bool chan_looks_full(rg_chan *c)
 
 bool rg_chan_try_send(rg_chan *c, const void *elem)
 {
+	sched_point();
 	if (!c)
 		return false;
 	chan_check_bubble(c, "send on");
@@ -317,6 +322,7 @@ static RG_ALWAYS_INLINE bool chan_recv(rg_chan *c, void *elem)
 
 bool rg_chan_recv(rg_chan *c, void *elem)
 {
+	sched_point();
 	if (rg_unlikely(!c))
 		park_for_ever(WAIT_CHAN_RECV_NIL);
 	return chan_recv(c, elem);
@@ -324,6 +330,7 @@ bool rg_chan_recv(rg_chan *c, void *elem)
 
 bool rg_chan_recv_sized(rg_chan *c, void *elem, size_t size)
 {
+	sched_point();
 	if (rg_unlikely(!c))
 		park_for_ever(WAIT_CHAN_RECV_NIL);
 	if (rg_unlikely(size != c->elem_size))
@@ -346,6 +353,7 @@ int rg_chan_try_recv(rg_chan *c, void *elem)
 	struct g *wake = NULL;
 	int got;
 
+	sched_point();
 	if (!c)
 		return -EAGAIN;
 	chan_check_bubble(c, "receive on");
@@ -397,6 +405,7 @@ void rg_chan_close(rg_chan *c)
 	unsigned flags;
 	bool done;
 
+	sched_point();
 	if (!c)
 		rg_panic("close of nil channel");
 	chan_check_bubble(c, "close of");

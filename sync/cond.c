@@ -18,6 +18,7 @@
 #include <ringgo/sync.h>
 
 #include "kernel-iface/base/check.h"
+#include "sched/point.h"
 #include "sync/parklot.h"
 
 _Static_assert(sizeof(rg_cond) == 16, "part of the ABI");
@@ -71,6 +72,7 @@ void rg_cond_wait(rg_cond *c, rg_mutex *m)
 {
 	struct parked w;
 
+	sched_point();
 	check_copied(c);
 	parklot_queue(&w, c, mark_waiting, c);
 	rg_mutex_unlock(m);
@@ -80,6 +82,7 @@ void rg_cond_wait(rg_cond *c, rg_mutex *m)
 
 void rg_cond_signal(rg_cond *c)
 {
+	sched_point();
 	check_copied(c);
 	if (has_waiters(c))
 		parklot_unpark(c, wake_oldest, c);
@@ -87,6 +90,7 @@ void rg_cond_signal(rg_cond *c)
 
 void rg_cond_broadcast(rg_cond *c)
 {
+	sched_point();
 	check_copied(c);
 	if (has_waiters(c))
 		parklot_unpark(c, wake_all, c);

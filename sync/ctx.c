@@ -37,6 +37,7 @@
 #include "sync/ctx.h"
 
 #include "kernel-iface/alloc.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 #include "sync/afterfunc.h"
 #include "sync/notify.h"
@@ -58,6 +59,24 @@ struct ended {
 	struct ready_list ready;
 };
 
+/* Without a scheduling point: locks may be held. */
+static int err_of(const rg_ctx *c)
+{
+	/* C2 acquire, pairs with C1. */
+	int err = atomic_load_explicit(&c->err, memory_order_acquire);
+
+	if (err)
+		san_acquire((void *)(uintptr_t)c);
+	return err;
+}
+
+static int cause_of(const rg_ctx *c)
+{
+	/* Relaxed: ordered by C2. */
+	return err_of(c) ? atomic_load_explicit(&c->cause, memory_order_relaxed)
+			 : 0;
+}
+
 static void end_one(rg_ctx *c, int err, int cause, struct ended *e)
 {
 	/* Relaxed: written under the tree's lock only. */
@@ -65,7 +84,7 @@ static void end_one(rg_ctx *c, int err, int cause, struct ended *e)
 		return;
 	atomic_store_explicit(&c->cause, cause, memory_order_relaxed);
 	san_release(c);
-	/* C1 release, pairs with C2 in rg_ctx_err and rg_ctx_cause. */
+	/* C1 release, pairs with C2 in err_of. */
 	atomic_store_explicit(&c->err, err, memory_order_release);
 	chan_close_into(&c->done, &e->ready);
 	rtlock_lock(&c->firing);
@@ -102,7 +121,7 @@ static void finish_ended(struct ended *e, const rg_ctx *in_timer)
 		rg_ctx *next = c->next_ended;
 
 		/* Its error cannot be another's: err was set by us. */
-		cancel_token_fire(&c->token, rg_ctx_err(c));
+		cancel_token_fire(&c->token, err_of(c));
 		if (c->has_timer && c != in_timer)
 			timer_stop(&c->timer);
 		if (c->after)
@@ -143,6 +162,7 @@ static void check_reason(int reason)
 
 void rg_ctx_cancel(rg_ctx *c, int reason)
 {
+	sched_point();
 	if (!c)
 		rg_panic("cancel of nil context");
 	if (ctx_is_endless(c))
@@ -169,10 +189,10 @@ static void join_tree(rg_ctx *c)
 	if (c->root == c)
 		return;
 	rtlock_lock(tree_lock(c));
-	err = rg_ctx_err(parent);
+	err = err_of(parent);
 	if (err)
-		end_one(c, err, rg_ctx_cause(parent), &e);
-	else if (!rg_ctx_err(c))
+		end_one(c, err, cause_of(parent), &e);
+	else if (!err_of(c))
 		list_push_back(&parent->children, &c->sibling);
 	rtlock_unlock(tree_lock(c));
 	finish_ended(&e, NULL);
@@ -233,15 +253,19 @@ rg_ctx *rg_ctx_todo(void)
 
 rg_ctx *rg_ctx_with_cancel(rg_ctx *parent)
 {
-	rg_ctx *c = ctx_make(parent, CTX_CANCEL, RG_FOREVER);
+	rg_ctx *c;
 
+	sched_point();
+	c = ctx_make(parent, CTX_CANCEL, RG_FOREVER);
 	return c ? ctx_enter(c) : NULL;
 }
 
 rg_ctx *rg_ctx_without_cancel(rg_ctx *parent)
 {
-	rg_ctx *c = ctx_make(parent, CTX_WITHOUT_CANCEL, RG_FOREVER);
+	rg_ctx *c;
 
+	sched_point();
+	c = ctx_make(parent, CTX_WITHOUT_CANCEL, RG_FOREVER);
 	return c ? ctx_enter(c) : NULL;
 }
 
@@ -249,6 +273,7 @@ rg_ctx *rg_ctx_with_deadline_cause(rg_ctx *parent, rg_time t, int cause)
 {
 	rg_ctx *c;
 
+	sched_point();
 	check_reason(cause);
 	c = ctx_make(parent, CTX_DEADLINE, t);
 	if (!c)
@@ -288,7 +313,7 @@ static bool leave_tree(rg_ctx *c)
 	bool was_alive;
 
 	rtlock_lock(tree_lock(c));
-	was_alive = !rg_ctx_err(c);
+	was_alive = !err_of(c);
 	if (list_is_linked(&c->sibling))
 		list_del(&c->sibling);
 	/* Relaxed: who reads it without the lock has no reference. */
@@ -349,20 +374,14 @@ rg_chan *rg_ctx_done(rg_ctx *c)
 
 int rg_ctx_err(const rg_ctx *c)
 {
-	/* C2 acquire, pairs with C1. */
-	int err = atomic_load_explicit(&c->err, memory_order_acquire);
-
-	if (err)
-		san_acquire((void *)(uintptr_t)c);
-	return err;
+	sched_point();
+	return err_of(c);
 }
 
 int rg_ctx_cause(const rg_ctx *c)
 {
-	/* Relaxed: ordered by C2. */
-	return rg_ctx_err(c)
-		       ? atomic_load_explicit(&c->cause, memory_order_relaxed)
-		       : 0;
+	sched_point();
+	return cause_of(c);
 }
 
 rg_time rg_ctx_deadline(const rg_ctx *c)

@@ -14,6 +14,7 @@
  * and this call outlives it.
  */
 #include "kernel-iface/alloc.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 #include "sync/afterfunc.h"
 #include "sync/ctx.h"
@@ -28,6 +29,7 @@ rg_ctx_after *rg_ctx_after_func(rg_ctx *parent, void (*fn)(void *arg),
 {
 	rg_ctx_after *a;
 
+	sched_point();
 	if (!fn)
 		rg_panic("rg_ctx_after_func: nil function");
 	if (!parent)
@@ -54,6 +56,7 @@ rg_ctx_after *rg_ctx_after_func(rg_ctx *parent, void (*fn)(void *arg),
 
 bool rg_ctx_after_stop(rg_ctx_after *a)
 {
+	sched_point();
 	if (!a)
 		rg_panic("rg_ctx_after_stop of nil");
 	if (ctx_retire(a->c))

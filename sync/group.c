@@ -18,6 +18,7 @@
 #include <ringgo/sync.h>
 
 #include "kernel-iface/alloc.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 
 struct rg_group {
@@ -163,11 +164,13 @@ leave_group:
 
 int rg_group_go(rg_group *g, int (*fn)(void *arg), void *arg)
 {
+	sched_point();
 	return start(g, fn, arg, true, (uintptr_t)__builtin_return_address(0));
 }
 
 int rg_group_try_go(rg_group *g, int (*fn)(void *arg), void *arg)
 {
+	sched_point();
 	return start(g, fn, arg, false, (uintptr_t)__builtin_return_address(0));
 }
 
@@ -175,6 +178,7 @@ int rg_group_wait(rg_group *g)
 {
 	int err;
 
+	sched_point();
 	rg_waitgroup_wait(&g->members);
 	err = g->err;
 	rg_ctx_cancel(g->ctx, err);

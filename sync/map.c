@@ -34,6 +34,9 @@
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/rtlock.h"
 #include "kernel-iface/clock.h"
+#include "sched/point.h"
+#include "sched/sched.h"
+#include "sched/seed.h"
 #include "sync/cleanup.h"
 
 enum {
@@ -276,6 +279,7 @@ bool rg_map_load(rg_map *m, const void *key, void **value)
 	bool found;
 	struct entry **at;
 
+	sched_point();
 	rtlock_lock(&w.s->lock);
 	at = find(m, &w, &found);
 	if (found) {
@@ -334,8 +338,10 @@ static int set(rg_map *m, const void *key, void *value, bool keeps, void **old)
 int rg_map_swap(rg_map *m, const void *key, void *value, void **previous)
 {
 	void *old = NULL;
-	int had = set(m, key, value, false, &old);
+	int had;
 
+	sched_point();
+	had = set(m, key, value, false, &old);
 	if (had < 0)
 		return had;
 	if (previous)
@@ -355,8 +361,10 @@ int rg_map_store(rg_map *m, const void *key, void *value)
 int rg_map_load_or_store(rg_map *m, const void *key, void *value, void **actual)
 {
 	void *now = NULL;
-	int had = set(m, key, value, true, &now);
+	int had;
 
+	sched_point();
+	had = set(m, key, value, true, &now);
 	if (had < 0)
 		return had;
 	if (actual)
@@ -389,8 +397,10 @@ static bool take(rg_map *m, const void *key, void *const *only, void **value)
 bool rg_map_load_and_delete(rg_map *m, const void *key, void **value)
 {
 	void *old;
-	bool had = take(m, key, NULL, &old);
+	bool had;
 
+	sched_point();
+	had = take(m, key, NULL, &old);
 	if (value)
 		*value = old;
 	else
@@ -406,8 +416,10 @@ bool rg_map_delete(rg_map *m, const void *key)
 bool rg_map_compare_and_delete(rg_map *m, const void *key, void *old_value)
 {
 	void *old;
-	bool done = take(m, key, &old_value, &old);
+	bool done;
 
+	sched_point();
+	done = take(m, key, &old_value, &old);
 	release(m, old);
 	return done;
 }
@@ -419,6 +431,7 @@ bool rg_map_compare_and_swap(rg_map *m, const void *key, void *old_value,
 	struct entry **at;
 	bool found;
 
+	sched_point();
 	rtlock_lock(&w.s->lock);
 	at = find(m, &w, &found);
 	found = found && (*at)->value == old_value;
@@ -434,6 +447,7 @@ size_t rg_map_len(const rg_map *m)
 {
 	size_t n = 0;
 
+	sched_point();
 	for (int i = 0; i < NSHARDS; i++)
 		n += count(&m->shards[i]);
 	return n;
@@ -541,6 +555,7 @@ void rg_map_range(rg_map *m,
 	struct cleanup c;
 	bool more = true;
 
+	sched_point();
 	cleanup_begin(&c, end_walk, &w, "rg_map_range");
 	for (; more && w.shard < NSHARDS; w.shard++) {
 		while (more && fill(&w))
@@ -589,6 +604,7 @@ void rg_map_clear(rg_map *m)
 		unsigned bits;
 	} old[NSHARDS];
 
+	sched_point();
 	for (int i = 0; i < NSHARDS; i++)
 		rtlock_lock(&m->shards[i].lock);
 	for (int i = 0; i < NSHARDS; i++) {
@@ -618,7 +634,10 @@ rg_map *rg_map_new(size_t key_size, const rg_map_options *options)
 	if (!m)
 		return NULL;
 	m->key_size = key_size;
-	m->seed = fold((uintptr_t)m ^ fold((uint64_t)clock_now()));
+	if (seed_is_on())
+		m->seed = fold(sched_rand());
+	else
+		m->seed = fold((uintptr_t)m ^ fold((uint64_t)clock_now()));
 	if (options)
 		m->options = *options;
 	for (int i = 0; i < NSHARDS; i++)

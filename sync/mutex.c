@@ -27,6 +27,7 @@
 
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 #include "sync/parklot.h"
 
@@ -162,6 +163,7 @@ static RG_NOINLINE void lock_slow(rg_mutex *m)
 
 void rg_mutex_lock(rg_mutex *m)
 {
+	sched_point();
 	if (rg_unlikely(!cas_acquire(m, 0, M_LOCKED)))
 		lock_slow(m);
 	san_acquire(m);
@@ -169,8 +171,10 @@ void rg_mutex_lock(rg_mutex *m)
 
 bool rg_mutex_try_lock(rg_mutex *m)
 {
-	uint32_t s = load(m);
+	uint32_t s;
 
+	sched_point();
+	s = load(m);
 	while (!(s & M_LOCKED)) {
 		if (cas_acquire(m, s, s | M_LOCKED)) {
 			san_acquire(m);
@@ -222,6 +226,7 @@ static RG_NOINLINE void unlock_slow(rg_mutex *m)
 
 void rg_mutex_unlock(rg_mutex *m)
 {
+	sched_point();
 	san_release(m);
 	if (rg_unlikely(!cas_release(m, M_LOCKED, 0)))
 		unlock_slow(m);

@@ -24,6 +24,7 @@
 #include "kernel-iface/base/sanitize.h"
 #include "kernel-iface/op_file.h"
 #include "sched/opwait.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 #include "sched/sigsetup.h"
 #include "sync/chan.h"
@@ -363,6 +364,7 @@ static bool forget(rg_chan *c, rg_ctx *ctx)
 
 int rg_signal_notify(rg_chan *c, const int *signals, size_t n)
 {
+	sched_point();
 	if (!c || !signals || !n)
 		return -EINVAL;
 	if (c->elem_size != sizeof(int))
@@ -372,6 +374,7 @@ int rg_signal_notify(rg_chan *c, const int *signals, size_t n)
 
 int rg_signal_stop(rg_chan *c)
 {
+	sched_point();
 	return c && forget(c, NULL) ? 0 : -ENOENT;
 }
 

@@ -12,6 +12,7 @@
 
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
+#include "sched/point.h"
 #include "sync/cleanup.h"
 
 _Static_assert(sizeof(rg_once) == 16, "part of the ABI");
@@ -48,6 +49,7 @@ static RG_NOINLINE void once_slow(rg_once *o, void (*fn)(void *arg), void *arg)
 
 void rg_once_do(rg_once *o, void (*fn)(void *arg), void *arg)
 {
+	sched_point();
 	/* O2 acquire, pairs with O1. */
 	if (rg_unlikely(!__atomic_load_n(&o->done_, __ATOMIC_ACQUIRE)))
 		once_slow(o, fn, arg);
@@ -76,6 +78,7 @@ void *rg_once_value_get(rg_once_value *o, void *(*fn)(void *arg), void *arg)
 {
 	struct making m = {o, fn, arg};
 
+	sched_point();
 	rg_once_do(&o->once_, make, &m);
 	return o->value_;
 }

@@ -23,6 +23,7 @@
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/rtlock.h"
 #include "kernel-iface/cpus.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 
 /* Long against a pause between two requests, short against a day's peak. */
@@ -128,6 +129,7 @@ void *rg_pool_get(rg_pool *p)
 {
 	size_t own = shard_index(p);
 
+	sched_point();
 	for (size_t i = 0; i < p->nshards; i++) {
 		void *item = take_from(&p->shards[(own + i) % p->nshards]);
 
@@ -248,6 +250,7 @@ void rg_pool_put(rg_pool *p, void *item)
 	struct shard *s = &p->shards[shard_index(p)];
 	bool ok;
 
+	sched_point();
 	if (!item)
 		return;
 	rtlock_lock(&s->lock);

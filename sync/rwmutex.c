@@ -27,6 +27,7 @@
 
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
+#include "sched/point.h"
 #include "sync/parklot.h"
 
 enum { R_WRITER = 1, R_W_WAITS = 2, R_R_WAITS = 4, R_READER = 8 };
@@ -153,6 +154,7 @@ bool rg_rwmutex_try_lock(rg_rwmutex *m)
 {
 	uint32_t free = 0;
 
+	sched_point();
 	if (!cas_acquire(m, &free, R_WRITER))
 		return false;
 	san_acquire(m);
@@ -163,6 +165,7 @@ void rg_rwmutex_lock(rg_rwmutex *m)
 {
 	uint32_t free = 0;
 
+	sched_point();
 	if (rg_unlikely(!cas_acquire(m, &free, R_WRITER)))
 		lock_slow(m);
 	san_acquire(m);
@@ -188,6 +191,7 @@ void rg_rwmutex_unlock(rg_rwmutex *m)
 {
 	uint32_t s = R_WRITER;
 
+	sched_point();
 	san_release(m);
 	if (rg_unlikely(!cas_release(m, &s, 0)))
 		unlock_slow(m);
@@ -232,6 +236,7 @@ static RG_NOINLINE void rlock_slow(rg_rwmutex *m)
 
 bool rg_rwmutex_try_rlock(rg_rwmutex *m)
 {
+	sched_point();
 	if (!try_read(m))
 		return false;
 	san_acquire(m);
@@ -240,6 +245,7 @@ bool rg_rwmutex_try_rlock(rg_rwmutex *m)
 
 void rg_rwmutex_rlock(rg_rwmutex *m)
 {
+	sched_point();
 	if (rg_unlikely(!try_read(m)))
 		rlock_slow(m);
 	san_acquire(m);
@@ -247,9 +253,11 @@ void rg_rwmutex_rlock(rg_rwmutex *m)
 
 void rg_rwmutex_runlock(rg_rwmutex *m)
 {
-	uint32_t s = load(m);
+	uint32_t s;
 
+	sched_point();
 	san_release(m);
+	s = load(m);
 	for (;;) {
 		if (rg_unlikely(s < R_READER))
 			rg_panic("RUnlock of unlocked RWMutex");

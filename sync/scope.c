@@ -23,6 +23,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/check.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 
 enum { FLAG_STARTED = 1u << 30 };
@@ -76,6 +77,7 @@ static int begin(rg_scope *s)
 
 int rg_scope_end(rg_scope *s)
 {
+	sched_point();
 	if (s->flags_ & FLAG_STARTED) {
 		rg_waitgroup_wait(&s->members_);
 		if (s->defer_)
@@ -93,6 +95,7 @@ int rg_scope_end(rg_scope *s)
 
 void rg_scope_leave(rg_scope *s)
 {
+	sched_point();
 	if (s->ctx_)
 		rg_ctx_cancel(s->ctx_, 0);
 	(void)rg_scope_end(s);
@@ -141,6 +144,7 @@ int rg_scope_go(rg_scope *s, int (*fn)(void *arg), void *arg)
 	};
 	int err = s->flags_ & FLAG_STARTED ? 0 : begin(s);
 
+	sched_point();
 	if (err)
 		return err;
 	args.ctx = s->ctx_;

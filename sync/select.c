@@ -34,6 +34,7 @@
 #include <ringgo/runtime.h>
 
 #include "kernel-iface/alloc.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 #include "sync/chan.h"
 
@@ -419,6 +420,7 @@ int rg_select(rg_case *cases, size_t n)
 {
 	int i;
 
+	sched_point();
 	check_n(n);
 	i = select_quick(cases, n);
 	if (rg_likely(i >= 0))
@@ -433,6 +435,7 @@ int rg_select_try(rg_case *cases, size_t n)
 {
 	int i;
 
+	sched_point();
 	check_n(n);
 	i = select_quick(cases, n);
 	if (i >= 0)
@@ -446,6 +449,7 @@ int rg_select_until(rg_case *cases, size_t n, rg_time deadline)
 {
 	int i;
 
+	sched_point();
 	check_n(n);
 	i = select_quick(cases, n);
 	if (i >= 0)

@@ -25,6 +25,7 @@
 #include "kernel-iface/base/list.h"
 #include "kernel-iface/base/sanitize.h"
 #include "sched/cancel.h"
+#include "sched/point.h"
 #include "sync/parklot.h"
 
 enum { S_WAITERS = 1 };
@@ -154,9 +155,11 @@ static RG_NOINLINE int acquire_slow(rg_sem *s, int64_t n)
 
 int rg_sem_acquire(rg_sem *s, int64_t n)
 {
-	int err = context_err();
+	int err;
 
+	sched_point();
 	check_weight(n);
+	err = context_err();
 	if (err)
 		return err;
 	if (rg_unlikely(!take_quick(s, n)))
@@ -182,6 +185,7 @@ bool rg_sem_try_acquire(rg_sem *s, int64_t n)
 {
 	struct trying t = {s, n, false};
 
+	sched_point();
 	check_weight(n);
 	t.ok = take_quick(s, n);
 	/* Those who wait may be gone with their runtime (I2). */
@@ -231,10 +235,12 @@ static void grant(void *arg, struct parkq *q)
 void rg_sem_release(rg_sem *s, int64_t n)
 {
 	struct granting g = {s, n};
-	uint64_t state = load(s);
+	uint64_t state;
 
+	sched_point();
 	check_weight(n);
 	san_release(s);
+	state = load(s);
 	do {
 		if (state & S_WAITERS) {
 			parklot_unpark(s, grant, &g);

@@ -25,6 +25,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/sanitize.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 
 _Static_assert(sizeof(rg_singleflight) == 16, "part of the ABI");
@@ -203,6 +204,7 @@ int rg_singleflight_do(rg_singleflight *s, const char *key,
 	struct g_defer *d = NULL;
 	struct flight *f;
 
+	sched_point();
 	rg_mutex_lock(&s->mutex_);
 	f = find(s, key, hash);
 	if (f) {
@@ -230,6 +232,7 @@ void rg_singleflight_forget(rg_singleflight *s, const char *key)
 {
 	struct flight *f;
 
+	sched_point();
 	rg_mutex_lock(&s->mutex_);
 	f = find(s, key, hash_key(s, key));
 	if (f) {

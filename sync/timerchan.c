@@ -23,6 +23,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "sched/bubble.h"
+#include "sched/point.h"
 #include "sync/chan.h"
 
 enum { TIMER_CHAN_FLAGS = CHAN_RECV_ONLY | CHAN_HIDES_BUFFER };
@@ -152,11 +153,13 @@ free_t:
 
 rg_timer *rg_timer_new(rg_duration d)
 {
+	sched_point();
 	return timer_make(d, 0, NULL, NULL);
 }
 
 rg_timer *rg_after_func(rg_duration d, void (*fn)(void *arg), void *arg)
 {
+	sched_point();
 	if (!fn)
 		rg_panic("rg_after_func: nil function");
 	if (afterfunc_prepare() < 0)
@@ -166,6 +169,7 @@ rg_timer *rg_after_func(rg_duration d, void (*fn)(void *arg), void *arg)
 
 bool rg_timer_stop(rg_timer *t)
 {
+	sched_point();
 	need(t, "rg_timer_stop");
 	check_bubble(t, "stop of");
 	return stop(t);
@@ -173,6 +177,7 @@ bool rg_timer_stop(rg_timer *t)
 
 bool rg_timer_reset(rg_timer *t, rg_duration d)
 {
+	sched_point();
 	need(t, "rg_timer_reset");
 	if (!t->chan && afterfunc_prepare() < 0)
 		rg_panic("out of memory: reset of a timer");
@@ -195,6 +200,7 @@ void rg_timer_free(rg_timer *t)
 
 rg_ticker *rg_ticker_new(rg_duration d)
 {
+	sched_point();
 	if (d <= 0)
 		rg_panic("non-positive interval for rg_ticker_new");
 	/* An rg_ticker is its rg_timer. */
@@ -203,6 +209,7 @@ rg_ticker *rg_ticker_new(rg_duration d)
 
 void rg_ticker_stop(rg_ticker *t)
 {
+	sched_point();
 	need(t, "rg_ticker_stop");
 	check_bubble(&t->t, "stop of");
 	stop(&t->t);
@@ -210,6 +217,7 @@ void rg_ticker_stop(rg_ticker *t)
 
 void rg_ticker_reset(rg_ticker *t, rg_duration d)
 {
+	sched_point();
 	need(t, "rg_ticker_reset");
 	if (d <= 0)
 		rg_panic("non-positive interval for rg_ticker_reset");
@@ -243,6 +251,7 @@ rg_chan *rg_after(rg_duration d)
 	struct after *a =
 		rgk_zalloc_aligned(sizeof(*a) + sizeof(rg_time), RG_CACHE_LINE);
 
+	sched_point();
 	if (!a)
 		rg_panic("out of memory: rg_after");
 	chan_init(&a->chan, sizeof(rg_time), 1, TIMER_CHAN_FLAGS, free_after);

@@ -23,6 +23,7 @@
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
 #include "sched/bubble.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 #include "sync/parklot.h"
 
@@ -104,9 +105,11 @@ static bool add_locked(void *arg)
 void rg_waitgroup_add(rg_waitgroup *w, int delta)
 {
 	struct adding a = {w, delta};
-	uint64_t s = load(w), new;
+	uint64_t s, new;
 
+	sched_point();
 	san_release(w);
+	s = load(w);
 	do {
 		new = moved(s, delta);
 		if (new == 0 && (s & W_WAITERS)) {
@@ -146,6 +149,7 @@ void rg_waitgroup_wait(rg_waitgroup *w)
 	struct parked parked;
 	uint64_t s;
 
+	sched_point();
 	/* G2 acquire, pairs with G1. A waiter that parked got it by the
 	 * bucket's lock and the wake-up. */
 	while (counter(s = __atomic_load_n(&w->state_, __ATOMIC_ACQUIRE)) != 0)
@@ -193,6 +197,7 @@ int rg_waitgroup_go(rg_waitgroup *w, void (*fn)(void *arg), void *arg)
 	};
 	int err;
 
+	sched_point();
 	/* Here, where a lack of memory can be reported. */
 	member.defer = rgk_alloc(sizeof(*member.defer));
 	if (!member.defer)
