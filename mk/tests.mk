@@ -5,7 +5,9 @@
 #   tests/<layer>/test_*.c   a cmocka program each, linked to all of the library
 #                            as plain objects: internal symbols are reachable
 #   tests/api/test_*.c       black box: public headers, the shared library
-#   tests/stress/*.c         as <layer>, long; only `make stress` runs them
+#   tests/stress/seed_*.c    as <layer>: each under 20 seeds, STRESS_SEEDS of them
+#                            with `make stress`
+#   tests/stress/stress_*.c  as <layer>, long; only `make stress` runs them
 #   tests/fuzz/fuzz_*.c      libFuzzer targets; only `make fuzz` runs them
 #   tests/lincheck/test_*.c  as <layer>: recorded runs of channels are checked
 #   tests/support/*.c        an archive linked to every test, with tests/lincheck's
@@ -20,17 +22,20 @@ TEST_LAYERS := kernel-iface sched sync net
 INTERNAL_TESTS := $(sort $(foreach l,$(TEST_LAYERS), \
 	$(wildcard tests/$l/test_*.c tests/$l/*/test_*.c)))
 INTERNAL_TESTS += $(sort $(wildcard tests/lincheck/test_*.c))
+SEED_TESTS := $(sort $(wildcard tests/stress/seed_*.c))
+INTERNAL_TESTS += $(SEED_TESTS)
 API_TESTS := $(sort $(wildcard tests/api/test_*.c))
 SHELL_TESTS := $(sort $(wildcard tests/*.sh tests/*/*.sh)) \
 	tools/check-layers tools/check-barriers
-STRESS_TESTS := $(sort $(wildcard tests/stress/*.c))
+STRESS_TESTS := $(sort $(wildcard tests/stress/stress_*.c))
 FUZZ_TARGETS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 
 TEST_PROGS := $(patsubst %.c,$(B)/%,$(INTERNAL_TESTS) $(API_TESTS))
+SEED_PROGS := $(patsubst %.c,$(B)/%,$(SEED_TESTS))
 STRESS_PROGS := $(patsubst %.c,$(B)/%,$(STRESS_TESTS))
 FUZZ_PROGS := $(patsubst %.c,$(B)/%,$(FUZZ_TARGETS))
 SUPPORT_OBJS := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/support/*.c \
-	tests/lincheck/lin*.c)))
+	tests/lincheck/lin*.c tests/stress/seedrun.c)))
 SUPPORT_A := $(B)/tests/support.a
 TEST_DEPS := $(TEST_PROGS:%=%.d) $(STRESS_PROGS:%=%.d) $(FUZZ_PROGS:%=%.d) \
 	$(SUPPORT_OBJS:.o=.d)
@@ -78,6 +83,7 @@ RUN_TESTS = RG_ROOT='$(CURDIR)' RG_BUILD='$(ABS_B)' RG_SAN='$(SAN)' \
 	tools/run-tests --logs '$(B)/test-logs'
 
 STRESS_RUNS ?= 20
+STRESS_SEEDS ?= 1000
 FUZZ_SECONDS ?= 60
 TESTS ?=
 
@@ -102,15 +108,17 @@ run-suite-fast: all $(TEST_PROGS)
 
 test-programs: $(TEST_PROGS)
 
-## stress: every C test 20 times over, the models, the long ones (STRESS_RUNS=20)
+## stress: 1000 seeds, models, long tests, all C tests 20 times (STRESS_SEEDS= STRESS_RUNS=)
 stress:
 	$(SETUP) test
 	$(AGAIN) run-stress
 
 run-stress: all $(TEST_PROGS) $(STRESS_PROGS)
 	@export RG_TEST_TIMEOUT=600 RG_MODEL_FULL=1; \
-	$(RUN_TESTS) $(call PICKED,tests/model.sh $(STRESS_PROGS)) \
-		--repeat $(STRESS_RUNS) $(call PICKED,$(TEST_PROGS))
+	RG_SEEDS=$(STRESS_SEEDS) $(RUN_TESTS) \
+		$(call PICKED,tests/model.sh $(SEED_PROGS) $(STRESS_PROGS)) \
+		--repeat $(STRESS_RUNS) \
+		$(filter-out $(SEED_PROGS),$(call PICKED,$(TEST_PROGS)))
 
 ## model: search the models of tests/model in full (MODELS=park)
 model:

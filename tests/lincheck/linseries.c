@@ -58,6 +58,8 @@ void lin_series_run(struct lin_series *s)
 		free(h.ops);
 	}
 	free(p);
+	if (s->is_quiet)
+		return;
 	printf("%zu runs, %zu operations; searched %zu, undecided %zu\n",
 	       s->runs, s->ops, s->exact, s->undecided);
 }

@@ -14,6 +14,7 @@ struct lin_series {
 	rg_duration limit;     /* no new run after that */
 	rg_duration patience;  /* linrun.h */
 	bool one_thread;       /* goroutines on one M, no other thread */
+	bool is_quiet;         /* print nothing but violations */
 	/* results */
 	size_t runs, ops;
 	size_t exact, undecided; /* of those small enough to be searched */
