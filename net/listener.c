@@ -39,6 +39,7 @@
 #include "net/tcpopt.h"
 #include "sched/opwait.h"
 #include "sched/point.h"
+#include "sched/seed.h"
 
 #define BACKOFF_FIRST (5 * RG_MILLISECOND)
 #define BACKOFF_MAX   RG_SECOND
@@ -283,8 +284,8 @@ static void say_shortage(int err)
 /* Wait *delay and double it. 0: go on; else close or the context ended it. */
 static int back_off(struct rg_listener *l, rg_duration *delay)
 {
-	/* Of the real clock, which the wait is for, also in a synctest bubble. */
-	rg_time end = clock_now() + *delay;
+	/* Of the clock that the wait is for, also in a synctest bubble. */
+	rg_time end = sched_now() + *delay;
 	struct op_sqe s;
 	int ret;
 
@@ -292,7 +293,7 @@ static int back_off(struct rg_listener *l, rg_duration *delay)
 	op_poll(&s, l->nf.fd, 0);
 	ret = opwait_fd_until(l->nf.fd, FD_READ, &s, timer_after(*delay));
 	*delay = *delay * 2 < BACKOFF_MAX ? *delay * 2 : BACKOFF_MAX;
-	if (ret == -ETIMEDOUT && clock_now() >= end)
+	if (ret == -ETIMEDOUT && sched_now() >= end)
 		return 0;
 	if (ret == -ENOMEM) {
 		/* Not even for the wait: give way at least. */

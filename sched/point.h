@@ -34,11 +34,18 @@ extern struct attention sched_attention;
 
 RG_COLD RG_NOINLINE void sched_point_slow(void);
 
-static inline void sched_point(void)
+/* sched_point_is_due - for functions so short that a call would cost them a frame: they
+ * leave by a tail call to one that begins with sched_point_slow. */
+static inline bool sched_point_is_due(void)
 {
 	/* Relaxed: a hint; what is behind a bit looks for itself. */
-	if (rg_unlikely(atomic_load_explicit(&sched_attention.bits,
-					     memory_order_relaxed)))
+	return rg_unlikely(atomic_load_explicit(&sched_attention.bits,
+						memory_order_relaxed));
+}
+
+static inline void sched_point(void)
+{
+	if (sched_point_is_due())
 		sched_point_slow();
 }
 

@@ -210,22 +210,32 @@ static RG_ALWAYS_INLINE bool chan_send(rg_chan *c, const void *elem, bool block)
 	return true;
 }
 
+RG_COLD static void send_at_point(rg_chan *c, const void *elem)
+{
+	sched_point_slow();
+	chan_send(c, elem, true);
+}
+
 void rg_chan_send(rg_chan *c, const void *elem)
 {
-	sched_point();
 	if (rg_unlikely(!c))
 		park_for_ever(WAIT_CHAN_SEND_NIL);
-	chan_send(c, elem, true);
+	if (sched_point_is_due())
+		send_at_point(c, elem);
+	else
+		chan_send(c, elem, true);
 }
 
 void rg_chan_send_sized(rg_chan *c, const void *elem, size_t size)
 {
-	sched_point();
 	if (rg_unlikely(!c))
 		park_for_ever(WAIT_CHAN_SEND_NIL);
 	if (rg_unlikely(size != c->elem_size))
 		refuse_elem("rg_send", size, c);
-	chan_send(c, elem, true);
+	if (sched_point_is_due())
+		send_at_point(c, elem);
+	else
+		chan_send(c, elem, true);
 }
 
 /* F1: nobody can take a value now, as far as can be seen without the lock. */
@@ -320,21 +330,29 @@ static RG_ALWAYS_INLINE bool chan_recv(rg_chan *c, void *elem)
 	return true;
 }
 
+RG_COLD static bool recv_at_point(rg_chan *c, void *elem)
+{
+	sched_point_slow();
+	return chan_recv(c, elem);
+}
+
 bool rg_chan_recv(rg_chan *c, void *elem)
 {
-	sched_point();
 	if (rg_unlikely(!c))
 		park_for_ever(WAIT_CHAN_RECV_NIL);
+	if (sched_point_is_due())
+		return recv_at_point(c, elem);
 	return chan_recv(c, elem);
 }
 
 bool rg_chan_recv_sized(rg_chan *c, void *elem, size_t size)
 {
-	sched_point();
 	if (rg_unlikely(!c))
 		park_for_ever(WAIT_CHAN_RECV_NIL);
 	if (rg_unlikely(size != c->elem_size))
 		refuse_elem("rg_recv", size, c);
+	if (sched_point_is_due())
+		return recv_at_point(c, elem);
 	return chan_recv(c, elem);
 }
 

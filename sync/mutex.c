@@ -161,12 +161,25 @@ static RG_NOINLINE void lock_slow(rg_mutex *m)
 	}
 }
 
-void rg_mutex_lock(rg_mutex *m)
+static inline void lock(rg_mutex *m)
 {
-	sched_point();
 	if (rg_unlikely(!cas_acquire(m, 0, M_LOCKED)))
 		lock_slow(m);
 	san_acquire(m);
+}
+
+RG_COLD static void lock_at_point(rg_mutex *m)
+{
+	sched_point_slow();
+	lock(m);
+}
+
+void rg_mutex_lock(rg_mutex *m)
+{
+	if (sched_point_is_due())
+		lock_at_point(m);
+	else
+		lock(m);
 }
 
 bool rg_mutex_try_lock(rg_mutex *m)
@@ -224,10 +237,23 @@ static RG_NOINLINE void unlock_slow(rg_mutex *m)
 	}
 }
 
-void rg_mutex_unlock(rg_mutex *m)
+static inline void unlock(rg_mutex *m)
 {
-	sched_point();
 	san_release(m);
 	if (rg_unlikely(!cas_release(m, M_LOCKED, 0)))
 		unlock_slow(m);
+}
+
+RG_COLD static void unlock_at_point(rg_mutex *m)
+{
+	sched_point_slow();
+	unlock(m);
+}
+
+void rg_mutex_unlock(rg_mutex *m)
+{
+	if (sched_point_is_due())
+		unlock_at_point(m);
+	else
+		unlock(m);
 }
