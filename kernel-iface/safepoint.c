@@ -69,6 +69,8 @@ static bool see_frame(struct chain *c, uintptr_t pc)
 	case TEXT_PASS:
 		c->is_inside = true;
 		return true;
+	case TEXT_USER_LOCKS:
+		return refuse(c, SAFEPOINT_LOCKS, pc);
 	case TEXT_LIBRARY:
 	case TEXT_VDSO:
 		return see_library(c, pc);

@@ -7,7 +7,8 @@
  *   I2  nothing is read but the flow's stack and unwind tables that the dynamic linker
  *       names: garbage in a frame cannot fault.
  *   I3  SAFEPOINT_SWITCH: the interrupted code is TEXT_USER or TEXT_PASS, and every caller is
- *       that or TEXT_CALLS_USER.
+ *       that or TEXT_CALLS_USER. One frame of an object that may hold a lock of the
+ *       thread's (textmap.h, I4) is a refusal.
  *   I4  SAFEPOINT_HIJACK: the innermost frames are library code, and all beyond them
  *       as in I3; `slot` is the return address of the outermost of these.
  *   I5  no allocation, no lock, no system call, errno untouched; at most
@@ -42,7 +43,8 @@ enum { SAFEPOINT_FRAMES_MAX = 256 };
 	X(EXCEPTION, "exception")   /* a throw or an unwind is under way */    \
 	X(LINKER, "dynamic linker") /* a symbol is being bound */              \
 	X(SETJMP, "setjmp")                                                    \
-	X(VFORK, "vfork")
+	X(VFORK, "vfork")                                                      \
+	X(LOCKS, "thread locks") /* an object that may hold one */
 
 #define SAFEPOINT_ENUM_(name, text) SAFEPOINT_##name,
 enum safepoint_verdict {

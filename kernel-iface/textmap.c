@@ -22,6 +22,7 @@
 #include "kernel-iface/base/futexlock.h"
 #include "kernel-iface/cfi.h"
 #include "kernel-iface/coro.h"
+#include "kernel-iface/lockimports.h"
 
 #if defined(DLFO_STRUCT_HAS_EH_DBASE)
 
@@ -49,10 +50,12 @@ static struct object executable, libc, self, vdso;
 static struct zone zones[ZONES_MAX]; /* of libc, sorted */
 static size_t nzones;
 static bool self_is_all_runtime, is_usable, malloc_is_inside;
+static const char *lock_import; /* of the executable, or NULL */
 
 /* Append-only; entries below the count are const. */
 static struct object allowed[ALLOWED_MAX];
 static _Atomic size_t nallowed;
+static _Atomic bool executable_is_allowed;
 static struct futexlock allow_lock;
 
 /* ---- objects ---- */
@@ -381,6 +384,7 @@ static void start_once(void)
 	dl_iterate_phdr(see_object, &is_first);
 	find_vdso();
 	malloc_is_inside = !libc.link_map || defines_malloc(&executable);
+	lock_import = lockimports_first(executable.link_map);
 	if (!executable.end || !object_at(here, &self))
 		return;
 	is_usable = true;
@@ -436,8 +440,12 @@ int textmap_allow(const void *code_address)
 	textmap_start();
 	if (!object_at((uintptr_t)code_address, &o))
 		return -ENOENT;
-	if (is_same(&o, &executable))
+	if (is_same(&o, &executable)) {
+		/* Relaxed: nothing comes with it. */
+		atomic_store_explicit(&executable_is_allowed, true,
+				      memory_order_relaxed);
 		return 0;
+	}
 	if (!may_be_allowed(&o))
 		return -EPERM;
 	futexlock_lock(&allow_lock);
@@ -456,6 +464,15 @@ int textmap_allow(const void *code_address)
 	return err;
 }
 
+static enum text_class class_of_executable(void)
+{
+	/* Relaxed: see textmap_allow. */
+	if (!lock_import ||
+	    atomic_load_explicit(&executable_is_allowed, memory_order_relaxed))
+		return TEXT_USER;
+	return TEXT_USER_LOCKS;
+}
+
 enum text_class textmap_class(uintptr_t pc)
 {
 	struct object o;
@@ -466,7 +483,7 @@ enum text_class textmap_class(uintptr_t pc)
 	    (self_is_all_runtime && is_in(&self, pc)))
 		return TEXT_RUNTIME;
 	if (is_in(&executable, pc))
-		return TEXT_USER;
+		return class_of_executable();
 	if (is_in(&libc, pc))
 		return zone_class(pc);
 	if (is_in(&vdso, pc))
@@ -484,6 +501,11 @@ bool textmap_is_usable(void)
 bool textmap_malloc_is_inside(void)
 {
 	return malloc_is_inside;
+}
+
+const char *textmap_lock_import(void)
+{
+	return lock_import;
 }
 
 #else
@@ -512,6 +534,11 @@ bool textmap_is_usable(void)
 bool textmap_malloc_is_inside(void)
 {
 	return false;
+}
+
+const char *textmap_lock_import(void)
+{
+	return NULL;
 }
 
 #endif

@@ -7,9 +7,13 @@
  *   I2  there is no copy of the list of objects that could be out of date: the dynamic
  *       linker's lock-free index (_dl_find_object) is asked each time, so objects may
  *       come and go by dlopen. Ours are only the constants of start and I3's list.
- *   I3  the executable is TEXT_USER, as are objects declared by textmap_allow; libc,
- *       the dynamic linker, unwinders, C++'s runtime, and every object that defines
- *       malloc or free can never be declared. The list only grows.
+ *   I3  objects declared by textmap_allow are TEXT_USER; libc, the dynamic linker,
+ *       unwinders, C++'s runtime, and every object that defines malloc or free can
+ *       never be declared. The list only grows.
+ *   I4  the executable is TEXT_USER, but TEXT_USER_LOCKS if it imports a function that
+ *       takes a lock of its thread (lockimports.h), until it is declared, too. For any
+ *       object the declaration is the promise that its code holds no such lock while
+ *       it may be preempted: it is not looked at.
  *
  * The runtime's own code is told apart by sections, whose names are C identifiers so
  * that linkers define their bounds: all text of the library's relocatable object is
@@ -41,6 +45,7 @@
 enum text_class {
 	TEXT_UNKNOWN,    /* no object */
 	TEXT_USER,       /* may be stopped anywhere */
+	TEXT_USER_LOCKS, /* may hold a lock of the thread's: never */
 	TEXT_LIBRARY,    /* may be left by its return */
 	TEXT_PASS,       /* library code that user code may be called by */
 	TEXT_VDSO,       /* as TEXT_LIBRARY */
@@ -60,8 +65,9 @@ enum text_class {
 void textmap_start(void);
 
 /*
- * textmap_allow - declare the object around code_address preemptible, for good. 0;
- * -ENOENT: no object there; -EPERM: I3 or the runtime; -ENOMEM: 256 are declared.
+ * textmap_allow - declare the object around code_address preemptible, for good, with
+ * I4's promise. 0; -ENOENT: no object there; -EPERM: I3 or the runtime; -ENOMEM: 256
+ * are declared.
  */
 int textmap_allow(const void *code_address);
 
@@ -75,5 +81,9 @@ bool textmap_is_usable(void);
 /* True: malloc, free or all of libc is linked into the executable, so its text
  * cannot be told from the user's: nothing may be redirected or hijacked. */
 bool textmap_malloc_is_inside(void);
+
+/* The import that makes the executable TEXT_USER_LOCKS, for messages; NULL: it has
+ * none. A declaration of the executable does not change it. */
+const char *textmap_lock_import(void);
 
 #endif

@@ -70,6 +70,59 @@ static void expect_only(enum safepoint_verdict verdict, uint64_t least)
 	assert_int_equal(mismatches, 0);
 }
 
+/* ---- a program that imports locks ---- */
+
+static void check_stopped_often(const char *what)
+{
+	bed_print(what);
+	assert_int_equal(mismatches, 0);
+	assert_true(bed.verdicts[SAFEPOINT_SWITCH] +
+			    bed.verdicts[SAFEPOINT_HIJACK] >
+		    aimed() * 95 / 100);
+	/* Each that was promised happened; one may be cut off by the end. */
+	assert_true(bed.switches + 1 >= bed.verdicts[SAFEPOINT_SWITCH] +
+						bed.verdicts[SAFEPOINT_HIJACK]);
+}
+
+static void count_loop(void *arg)
+{
+	uint64_t until = handled() + wanted;
+
+	(void)arg;
+	while (handled() < until)
+		;
+}
+
+/*
+ * This program calls pthread_once and more. Until it promises to hold no lock of its
+ * thread's where signals may come, it is not stopped; afterwards it is, and all
+ * other tests here are of that.
+ */
+static void safepoint_in_a_program_with_locks_needs_its_promise(void **state)
+{
+	const char *import;
+	uint64_t refused;
+
+	(void)state;
+	NEEDS_PREEMPTION();
+	import = textmap_lock_import();
+	assert_non_null(import);
+	print_message("the program imports %s\n", import);
+	assert_int_equal(textmap_class((uintptr_t)&count_loop),
+			 TEXT_USER_LOCKS);
+	bed_run(count_loop, NULL);
+	bed_print("without promise");
+	refused = bed.verdicts[SAFEPOINT_LOCKS];
+	assert_int_equal(bed.switches, 0);
+	assert_true(refused > wanted * 9 / 10);
+	assert_int_equal(textmap_allow(&wanted), 0);
+	assert_int_equal(textmap_class((uintptr_t)&count_loop), TEXT_USER);
+	bed_run(count_loop, NULL);
+	check_stopped_often("with promise");
+	assert_int_equal(bed.verdicts[SAFEPOINT_LOCKS], 0);
+	assert_string_equal(textmap_lock_import(), import);
+}
+
 /* ---- where stopping must succeed ---- */
 
 static void *(*do_malloc)(size_t);
@@ -93,18 +146,6 @@ static void malloc_loop(void *arg)
 	}
 	for (int i = 0; i < 16; i++)
 		do_free(kept[i]);
-}
-
-static void check_stopped_often(const char *what)
-{
-	bed_print(what);
-	assert_int_equal(mismatches, 0);
-	assert_true(bed.verdicts[SAFEPOINT_SWITCH] +
-			    bed.verdicts[SAFEPOINT_HIJACK] >
-		    aimed() * 95 / 100);
-	/* Each that was promised happened; one may be cut off by the end. */
-	assert_true(bed.switches + 1 >= bed.verdicts[SAFEPOINT_SWITCH] +
-						bed.verdicts[SAFEPOINT_HIJACK]);
 }
 
 static void safepoint_in_the_allocator_is_at_its_return(void **state)
@@ -430,7 +471,6 @@ static void textmap_classes_are_as_documented(void **state)
 static void textmap_allow_takes_libraries_but_not_libc(void **state)
 {
 	(void)state;
-	assert_int_equal(textmap_allow(&wanted), 0);
 	assert_int_equal(textmap_allow(dlsym(RTLD_DEFAULT, "printf")), -EPERM);
 	assert_int_equal(textmap_allow(dlsym(RTLD_DEFAULT, "malloc")), -EPERM);
 	assert_int_equal(
@@ -446,6 +486,8 @@ static void textmap_allow_takes_libraries_but_not_libc(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			safepoint_in_a_program_with_locks_needs_its_promise),
 		cmocka_unit_test(safepoint_in_the_allocator_is_at_its_return),
 		cmocka_unit_test(safepoint_in_libcs_allocator_is_at_its_return),
 		cmocka_unit_test(safepoint_in_printf_is_at_its_return),
