@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preemptbed - one flow on a stack of its own, interrupted by a thread that sends SIGURG
- * as fast as each is handled; where it may be stopped, it is switched away from, to code
- * that spoils every register it can, and back.
+ * preemptbed - one flow on a stack of its own, interrupted by a timer's SIGURG, set again
+ * by each handler to some 1 to 30 us later; where it may be stopped, it is switched away
+ * from, to code that spoils every register it can, and back. A timer, for it comes
+ * when the flow runs: a thread that sends waits for a CPU where there are few.
  *
  * Included by the tests of preemption; checks are left to them. What the flow may not
  * do while it is stopped shows as a hang or a crash.
@@ -11,7 +12,6 @@
 #define RG_TESTS_PREEMPTBED_H
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kernel-iface/cfi.h"
@@ -37,6 +38,8 @@ static struct {
 	void *arg;
 	_Atomic bool is_over;
 	_Atomic uint64_t handled;
+	timer_t timer;
+	uint32_t random; /* of its phase */
 	uint64_t verdicts[SAFEPOINT_VERDICT_COUNT];
 	uint64_t switches; /* by the hook */
 	uint64_t decide_ns, decided;
@@ -92,6 +95,16 @@ static void bed_hook(void)
 	errno = saved;
 }
 
+static void bed_arm(void)
+{
+	struct itimerspec when = {0};
+
+	bed.random = bed.random * 1664525 + 1013904223;
+	when.it_value.tv_nsec = 1000 + (bed.random >> 8) % 29000;
+	if (timer_settime(bed.timer, 0, &when, NULL))
+		abort();
+}
+
 static void bed_on_signal(int sig, siginfo_t *info, void *context)
 {
 	struct safepoint s;
@@ -110,6 +123,7 @@ static void bed_on_signal(int sig, siginfo_t *info, void *context)
 		abort();
 	/* Relaxed: only counts. */
 	atomic_fetch_add_explicit(&bed.handled, 1, memory_order_relaxed);
+	bed_arm();
 	errno = saved;
 }
 
@@ -124,35 +138,13 @@ static void bed_entry(void *transfer)
 	abort();
 }
 
-struct bed_sender {
-	pid_t tid;
-	_Atomic bool stop;
-};
-
-static void *bed_send(void *arg)
-{
-	struct bed_sender *s = arg;
-
-	while (!atomic_load_explicit(&s->stop, memory_order_relaxed)) {
-		uint64_t before = atomic_load_explicit(&bed.handled,
-						       memory_order_relaxed);
-
-		syscall(SYS_tgkill, getpid(), s->tid, SIGURG);
-		while (atomic_load_explicit(&bed.handled,
-					    memory_order_relaxed) == before &&
-		       !atomic_load_explicit(&s->stop, memory_order_relaxed))
-			sched_yield();
-	}
-	return NULL;
-}
-
 /* Run body(arg) as a flow under a storm of signals until it returns. */
 static void bed_run(void (*body)(void *arg), void *arg)
 {
-	struct bed_sender sender = {.tid = (pid_t)syscall(SYS_gettid)};
+	struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID,
+			      .sigev_signo = SIGURG};
 	struct sigaction sa = {.sa_sigaction = bed_on_signal}, former;
 	stack_t alt = {.ss_size = BED_ALT}, former_alt;
-	pthread_t thread;
 
 	safepoint_start();
 	preempt_switch_hook = bed_hook;
@@ -171,17 +163,18 @@ static void bed_run(void (*body)(void *arg), void *arg)
 	sigemptyset(&sa.sa_mask);
 	coro_init_thread(&bed.home);
 	coro_init(&bed.flow, bed.stack, bed.stack + BED_STACK, bed_entry);
+	ev._sigev_un._tid = (pid_t)syscall(SYS_gettid);
 	if (sigaltstack(&alt, &former_alt) || sigaction(SIGURG, &sa, &former) ||
-	    pthread_create(&thread, NULL, bed_send, &sender))
+	    timer_create(CLOCK_MONOTONIC, &ev, &bed.timer))
 		abort();
+	bed_arm();
 	while (!atomic_load_explicit(&bed.is_over, memory_order_relaxed)) {
 		if (bed.on_home)
 			bed.on_home();
 		bed_spoil();
 		coro_switch(&bed.home, &bed.flow, NULL, false);
 	}
-	atomic_store_explicit(&sender.stop, true, memory_order_relaxed);
-	pthread_join(thread, NULL);
+	timer_delete(bed.timer);
 	sigaction(SIGURG, &former, NULL);
 	sigaltstack(&former_alt, NULL);
 	coro_fini(&bed.flow);
