@@ -29,6 +29,7 @@
 #include <ringgo/runtime.h>
 
 #include "kernel-iface/clock.h"
+#include "kernel-iface/textmap.h"
 #include "sched/park.h"
 #include "sched/point.h"
 #include "sched/sched.h"
@@ -328,7 +329,7 @@ static bool dispatch(struct request *r)
 	return true;
 }
 
-void *rg_blocking(void *(*fn)(void *), void *arg)
+RG_CALLS_USER void *rg_blocking(void *(*fn)(void *), void *arg)
 {
 	struct request r = {.fn = fn, .arg = arg};
 

@@ -8,6 +8,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/sanitize.h"
+#include "kernel-iface/textmap.h"
 #include "sched/point.h"
 #include "sched/sched.h"
 #include "sched/seed.h"
@@ -287,7 +288,7 @@ void bubble_forget(struct g *gp)
 		detach(gp);
 }
 
-static void main_of_bubble(void *arg)
+static RG_CALLS_USER void main_of_bubble(void *arg)
 {
 	struct bubble *b = arg;
 

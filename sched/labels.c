@@ -18,6 +18,7 @@
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
+#include "kernel-iface/textmap.h"
 #include "sched/sched.h"
 
 struct labels {
@@ -202,8 +203,8 @@ void labels_restore(void *former)
 	labels_unref(s);
 }
 
-int rg_labels_do(const rg_label *labels, size_t n, void (*fn)(void *arg),
-		 void *arg)
+RG_CALLS_USER int rg_labels_do(const rg_label *labels, size_t n,
+			       void (*fn)(void *arg), void *arg)
 {
 	struct g *gp = self("rg_labels_do");
 	struct labels *former = labels_of(gp), *s;

@@ -24,6 +24,7 @@
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/futexlock.h"
+#include "kernel-iface/textmap.h"
 
 enum { FIRST_CAP = 8 };
 
@@ -167,7 +168,7 @@ static bool take_one(struct g_locals *t, struct slot *out)
 	return false;
 }
 
-void local_end(struct g *gp)
+RG_CALLS_USER void local_end(struct g *gp)
 {
 	struct slot s;
 

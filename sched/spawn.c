@@ -21,6 +21,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/clock.h"
+#include "kernel-iface/textmap.h"
 #include "sched/bubble.h"
 #include "sched/cancel.h"
 #include "sched/labels.h"
@@ -200,9 +201,9 @@ static void count_born(struct p *pp)
 					  memory_order_relaxed);
 }
 
-static void finish_g(struct g *gp) __attribute__((noreturn));
+static RG_CALLS_USER void finish_g(struct g *gp) __attribute__((noreturn));
 
-static void g_main(void *transfer)
+static RG_CALLS_USER void g_main(void *transfer)
 {
 	struct m *mp = transfer;
 	struct g *gp;
@@ -425,7 +426,7 @@ void spawn_forget_all(void)
 	sched_each_g(forget, NULL);
 }
 
-static void run_defers(struct g *gp)
+static RG_CALLS_USER void run_defers(struct g *gp)
 {
 	while (gp->defers) {
 		struct g_defer *d = gp->defers;
@@ -460,7 +461,7 @@ static void finish_g(struct g *gp)
 	proc_exit_g(mp, gp);
 }
 
-void rg_exit(void)
+RG_CALLS_USER void rg_exit(void)
 {
 	if (rg_unlikely(!is_goroutine()))
 		rg_panic("rg_exit outside a goroutine");

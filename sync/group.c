@@ -18,6 +18,7 @@
 #include <ringgo/sync.h>
 
 #include "kernel-iface/alloc.h"
+#include "kernel-iface/textmap.h"
 #include "sched/point.h"
 #include "sched/sched.h"
 
@@ -118,7 +119,7 @@ static void fail(rg_group *g, int err)
 		rg_ctx_cancel(g->ctx, err);
 }
 
-static void group_main(void *copied)
+static RG_CALLS_USER void group_main(void *copied)
 {
 	const struct member *member = copied;
 	int err;

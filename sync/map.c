@@ -34,6 +34,7 @@
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/rtlock.h"
 #include "kernel-iface/clock.h"
+#include "kernel-iface/textmap.h"
 #include "sched/point.h"
 #include "sched/sched.h"
 #include "sched/seed.h"
@@ -530,9 +531,9 @@ static void end_walk(void *arg)
 }
 
 /* false: fn wants no more. */
-static bool visit_batch(struct walk *w,
-			bool (*fn)(const void *key, void *value, void *arg),
-			void *arg)
+static RG_CALLS_USER bool
+visit_batch(struct walk *w, bool (*fn)(const void *key, void *value, void *arg),
+	    void *arg)
 {
 	while (w->at < w->n) {
 		unsigned i = w->at;
@@ -547,9 +548,9 @@ static bool visit_batch(struct walk *w,
 	return true;
 }
 
-void rg_map_range(rg_map *m,
-		  bool (*fn)(const void *key, void *value, void *arg),
-		  void *arg)
+RG_CALLS_USER void
+rg_map_range(rg_map *m, bool (*fn)(const void *key, void *value, void *arg),
+	     void *arg)
 {
 	struct walk w = {.m = m};
 	struct cleanup c;

@@ -12,6 +12,7 @@
 
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
+#include "kernel-iface/textmap.h"
 #include "sched/point.h"
 #include "sync/cleanup.h"
 
@@ -28,7 +29,7 @@ static void finish(void *arg)
 }
 
 /* The mutex is locked. */
-static void run(rg_once *o, void (*fn)(void *arg), void *arg)
+static RG_CALLS_USER void run(rg_once *o, void (*fn)(void *arg), void *arg)
 {
 	struct cleanup c;
 
@@ -37,7 +38,8 @@ static void run(rg_once *o, void (*fn)(void *arg), void *arg)
 	cleanup_end(&c);
 }
 
-static RG_NOINLINE void once_slow(rg_once *o, void (*fn)(void *arg), void *arg)
+static RG_CALLS_USER void once_slow(rg_once *o, void (*fn)(void *arg),
+				    void *arg)
 {
 	rg_mutex_lock(&o->mutex_);
 	/* Relaxed: written under the mutex. */
@@ -47,7 +49,7 @@ static RG_NOINLINE void once_slow(rg_once *o, void (*fn)(void *arg), void *arg)
 		run(o, fn, arg);
 }
 
-void rg_once_do(rg_once *o, void (*fn)(void *arg), void *arg)
+RG_CALLS_USER void rg_once_do(rg_once *o, void (*fn)(void *arg), void *arg)
 {
 	sched_point();
 	/* O2 acquire, pairs with O1. */
@@ -66,7 +68,7 @@ struct making {
 	void *arg;
 };
 
-static void make(void *arg)
+static RG_CALLS_USER void make(void *arg)
 {
 	struct making *m = arg;
 
@@ -74,7 +76,8 @@ static void make(void *arg)
 }
 
 /* The value is read after the once is done: it is const then (I1). */
-void *rg_once_value_get(rg_once_value *o, void *(*fn)(void *arg), void *arg)
+RG_CALLS_USER void *rg_once_value_get(rg_once_value *o, void *(*fn)(void *arg),
+				      void *arg)
 {
 	struct making m = {o, fn, arg};
 

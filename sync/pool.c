@@ -23,6 +23,7 @@
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/rtlock.h"
 #include "kernel-iface/cpus.h"
+#include "kernel-iface/textmap.h"
 #include "sched/point.h"
 #include "sched/sched.h"
 
@@ -125,7 +126,7 @@ static void *take_from(struct shard *s)
 	return item;
 }
 
-void *rg_pool_get(rg_pool *p)
+RG_CALLS_USER void *rg_pool_get(rg_pool *p)
 {
 	size_t own = shard_index(p);
 
@@ -141,13 +142,13 @@ void *rg_pool_get(rg_pool *p)
 
 /* ---- dropping --------------------------------------------------------------- */
 
-static void drop_item(rg_pool *p, void *item)
+static RG_CALLS_USER void drop_item(rg_pool *p, void *item)
 {
 	if (p->destroy)
 		p->destroy(item);
 }
 
-static void drop_chunks(rg_pool *p, struct chunk *c)
+static RG_CALLS_USER void drop_chunks(rg_pool *p, struct chunk *c)
 {
 	while (c) {
 		struct chunk *next = c->next;
@@ -159,7 +160,7 @@ static void drop_chunks(rg_pool *p, struct chunk *c)
 	}
 }
 
-static void age_shard(rg_pool *p, struct shard *s)
+static RG_CALLS_USER void age_shard(rg_pool *p, struct shard *s)
 {
 	struct chunk *old, *spare;
 	size_t n = 0;
@@ -177,14 +178,14 @@ static void age_shard(rg_pool *p, struct shard *s)
 	drop_chunks(p, spare);
 }
 
-void pool_age(rg_pool *p)
+RG_CALLS_USER void pool_age(rg_pool *p)
 {
 	for (size_t i = 0; i < p->nshards; i++)
 		age_shard(p, &p->shards[i]);
 }
 
 /* One put in POOL_AGE_NS does it. */
-static void age_if_due(rg_pool *p)
+static RG_CALLS_USER void age_if_due(rg_pool *p)
 {
 	rg_time now = sched_coarse_now();
 	/* Relaxed, both: it elects. The next runtime's coarse clock goes on where
@@ -199,7 +200,7 @@ static void age_if_due(rg_pool *p)
 		pool_age(p);
 }
 
-void rg_pool_free(rg_pool *p)
+RG_CALLS_USER void rg_pool_free(rg_pool *p)
 {
 	if (!p)
 		return;
@@ -229,7 +230,7 @@ static bool push_locked(struct shard *s, void *item)
 	return true;
 }
 
-static RG_NOINLINE void put_slow(rg_pool *p, struct shard *s, void *item)
+static RG_CALLS_USER void put_slow(rg_pool *p, struct shard *s, void *item)
 {
 	struct chunk *c = rgk_alloc(sizeof(*c));
 
@@ -245,7 +246,7 @@ static RG_NOINLINE void put_slow(rg_pool *p, struct shard *s, void *item)
 	rtlock_unlock(&s->lock);
 }
 
-void rg_pool_put(rg_pool *p, void *item)
+RG_CALLS_USER void rg_pool_put(rg_pool *p, void *item)
 {
 	struct shard *s = &p->shards[shard_index(p)];
 	bool ok;

@@ -23,6 +23,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/check.h"
+#include "kernel-iface/textmap.h"
 #include "sched/point.h"
 #include "sched/sched.h"
 
@@ -121,7 +122,7 @@ static void fail(rg_scope *s, int err)
 		rg_ctx_cancel(s->ctx_, err);
 }
 
-static void member_main(void *copied)
+static RG_CALLS_USER void member_main(void *copied)
 {
 	const struct member *m = copied;
 	int err;

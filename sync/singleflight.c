@@ -25,6 +25,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/sanitize.h"
+#include "kernel-iface/textmap.h"
 #include "sched/point.h"
 #include "sched/sched.h"
 
@@ -159,9 +160,9 @@ static void land_on_exit(void *f)
 
 /* As the one who does it. d: stands in for the return; NULL on a foreign thread, where
  * rg_exit panics. */
-static int run(struct flight *f, struct g_defer *d,
-	       int (*fn)(void *arg, void **value), void *arg, void **value,
-	       bool *shared)
+static RG_CALLS_USER int run(struct flight *f, struct g_defer *d,
+			     int (*fn)(void *arg, void **value), void *arg,
+			     void **value, bool *shared)
 {
 	void *made = NULL;
 	bool was_shared;
@@ -196,9 +197,9 @@ static int join(struct flight *f, void **value, bool *shared)
 	return err;
 }
 
-int rg_singleflight_do(rg_singleflight *s, const char *key,
-		       int (*fn)(void *arg, void **value), void *arg,
-		       void **value, bool *shared)
+RG_CALLS_USER int rg_singleflight_do(rg_singleflight *s, const char *key,
+				     int (*fn)(void *arg, void **value),
+				     void *arg, void **value, bool *shared)
 {
 	uint64_t hash = hash_key(s, key);
 	struct g_defer *d = NULL;

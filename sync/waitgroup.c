@@ -22,6 +22,7 @@
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
+#include "kernel-iface/textmap.h"
 #include "sched/bubble.h"
 #include "sched/point.h"
 #include "sched/sched.h"
@@ -173,7 +174,7 @@ static void member_done(void *w)
 	rg_waitgroup_done(w);
 }
 
-static void member_main(void *copied)
+static RG_CALLS_USER void member_main(void *copied)
 {
 	const struct member *member = copied;
 	struct g *gp = getg();

@@ -15,6 +15,7 @@
 #include <ringgo/runtime.h>
 
 #include "kernel-iface/alloc.h"
+#include "kernel-iface/textmap.h"
 #include "net/http/httpfinish.h"
 #include "net/http/httproute.h"
 #include "net/http/httpserver.h"
@@ -208,7 +209,7 @@ static int next_head(struct httpconn *hc, struct httpblock *b)
 
 /* Run the handler. Earlier answers wait for it only if it is known to be quick, and
  * it is timed only where that will be asked. False: they could not be sent. */
-static bool call_handler(struct httpconn *hc, struct httpblock *b)
+static RG_CALLS_USER bool call_handler(struct httpconn *hc, struct httpblock *b)
 {
 	struct httpquick *quick = &hc->server->quick;
 	void *arg;
@@ -253,7 +254,7 @@ static int make_body_room(struct httpconn *hc, struct httpblock *b)
 }
 
 /* One request whose head is complete. False: the connection is over. */
-static bool answer(struct httpconn *hc, struct httpblock *b)
+static RG_CALLS_USER bool answer(struct httpconn *hc, struct httpblock *b)
 {
 	const struct httphead *h = &b->parse.head;
 	rg_http_server *s = hc->server;
@@ -276,7 +277,7 @@ static bool answer(struct httpconn *hc, struct httpblock *b)
 	return httpfinish(hc, b);
 }
 
-static bool serve_burst(struct httpconn *hc)
+static RG_CALLS_USER bool serve_burst(struct httpconn *hc)
 {
 	int rc;
 
@@ -317,7 +318,7 @@ static void httpconn_end(void *arg)
 	httpserver_uncount(s);
 }
 
-static void httpconn_main(void *arg)
+static RG_CALLS_USER void httpconn_main(void *arg)
 {
 	struct httpconn *hc = arg;
 	struct g *gp = getg();
