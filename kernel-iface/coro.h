@@ -5,7 +5,8 @@
  *   I1  a context is written by coro_switch when its flow stops, or by coro_init,
  *       and consumed by exactly one coro_switch to it.
  *   I2  callee-saved registers, the SSE and x87 control words survive a switch;
- *       the signal mask, errno and thread-locals are the thread's.
+ *       the signal mask, errno and thread-locals are the thread's, but for the one
+ *       that C++ keeps of its exceptions (coro_cxx): that is the flow's.
  *   I3  a flow's entry function never returns.
  *   I4  the value given as `transfer` comes out of the switch on the other side.
  */
@@ -29,12 +30,36 @@
 typedef void coro_entry_fn(void *transfer);
 
 /*
+ * coro_cxx - the Itanium C++ ABI's __cxa_eh_globals: the exceptions that are caught and
+ * not yet left, innermost first, and how many are under way. A flow that stops in a
+ * catch block, or in a destructor while the stack unwinds, takes them with it: else
+ * `throw;` on the next flow would throw its exception, and the end of the block would
+ * free another one's. They lie in the stopped flow's frame. A program without C++
+ * has no such function and pays a branch; C++ that came by dlopen is not seen.
+ */
+struct coro_cxx {
+	void *caught;
+	unsigned uncaught;
+};
+
+struct coro_cxx *__cxa_get_globals(void) __attribute__((weak));
+
+static inline bool coro_has_cxx(void)
+{
+	return __cxa_get_globals != NULL;
+}
+
+/*
  * coro_switch - stop here, go on at *to; returns when somebody switches to *from.
  * `ending`: *from will never be switched to again.
  */
 static inline __attribute__((always_inline)) void *
 coro_switch(struct coro *from, struct coro *to, void *transfer, bool ending)
 {
+	struct coro_cxx cxx = {NULL, 0};
+
+	if (coro_has_cxx())
+		cxx = *__cxa_get_globals();
 #if RG_ASAN
 	__sanitizer_start_switch_fiber(ending ? NULL : &from->fake_stack,
 				       to->stack_lo, to->stack_size);
@@ -46,6 +71,9 @@ coro_switch(struct coro *from, struct coro *to, void *transfer, bool ending)
 #if RG_ASAN
 	__sanitizer_finish_switch_fiber(from->fake_stack, NULL, NULL);
 #endif
+	/* Maybe on another thread. */
+	if (coro_has_cxx())
+		*__cxa_get_globals() = cxx;
 	(void)ending;
 	return transfer;
 }
@@ -56,6 +84,8 @@ static inline void coro_started(void)
 #if RG_ASAN
 	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
 #endif
+	if (coro_has_cxx())
+		*__cxa_get_globals() = (struct coro_cxx){NULL, 0};
 }
 
 /*
