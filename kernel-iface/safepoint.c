@@ -8,7 +8,8 @@
  * a switch, some are a hijack of the outermost one's return. Functions to pass through
  * hold no lock, so they may be stopped in, too: else a hijack of qsort's own return would
  * stand in the way of all stops in its callbacks until it ends. The state machine sees each frame once, and walks to the
- * entry before it says yes: an exact chain is the proof that the unwinding was right.
+ * entry before it says yes: an exact chain, with a call before each return address, is
+ * the proof that the unwinding was right.
  */
 #include "kernel-iface/safepoint.h"
 
@@ -95,6 +96,26 @@ static bool see_frame(struct chain *c, uintptr_t pc)
 	return refuse(c, SAFEPOINT_UNKNOWN, pc);
 }
 
+/*
+ * The bytes before a return address are a call: e8 and four of displacement, or ff with
+ * 2 in the middle of its second byte. A table that is wrong (hand-written assembly that
+ * pushes and says nothing) gives a pushed word out as the address, which may well be a
+ * function's. pc - 1 is known to be code.
+ */
+static bool is_after_call(uintptr_t pc)
+{
+	const unsigned char *at = (const unsigned char *)pc;
+
+	if (textmap_class(pc - 7) == TEXT_UNKNOWN)
+		return false;
+	if (at[-5] == 0xe8)
+		return true;
+	for (int n = 2; n <= 7; n++)
+		if (at[-n] == 0xff && (at[1 - n] & 0x38) == 0x10)
+			return true;
+	return false;
+}
+
 static void conclude(struct chain *c)
 {
 	size_t room = preempt_room();
@@ -121,6 +142,10 @@ static void walk(struct chain *c, struct cfi_walk *w)
 		c->out->frames++;
 		if (!see_frame(c, pc))
 			return;
+		if (!w->is_exact && !is_after_call(w->reg[CFI_PC])) {
+			refuse(c, SAFEPOINT_NO_UNWIND, pc);
+			return;
+		}
 		step = cfi_step(w);
 		if (step == CFI_END && is_entry(pc)) {
 			conclude(c);

@@ -386,9 +386,12 @@ static void safepoint_in_code_of_no_object_is_refused(void **state)
 	munmap(page, 4096);
 }
 
-/* Without CFI; and with CFI that lies about where the frame is. */
+/* Without CFI; with CFI that lies about where the frame is; and with one that does not
+ * know of a push, so that a pointer into the caller's code passes for its return
+ * address, and the chain is whole. */
 void no_cfi(volatile int *flag);
 void lying_cfi(volatile int *flag);
+void calls_silent_push(volatile int *flag);
 __asm__(".text\n.globl no_cfi, lying_cfi\n"
 	".type no_cfi, @function\n"
 	"no_cfi: cmpl $0, (%rdi)\n je no_cfi\n ret\n"
@@ -399,7 +402,22 @@ __asm__(".text\n.globl no_cfi, lying_cfi\n"
 	"movabsq $0xdeadbeef0, %rbp\n.cfi_def_cfa rbp, 16\n"
 	"1: cmpl $0, (%rdi)\n je 1b\n"
 	"popq %rbp\n.cfi_def_cfa rsp, 8\n.cfi_restore rbp\n"
-	"ret\n.cfi_endproc\n.size lying_cfi, . - lying_cfi\n");
+	"ret\n.cfi_endproc\n.size lying_cfi, . - lying_cfi\n"
+	".globl calls_silent_push\n"
+	".type calls_silent_push, @function\n"
+	"calls_silent_push:\n.cfi_startproc\n"
+	"pushq %rbp\n.cfi_adjust_cfa_offset 8\n.cfi_rel_offset rbp, 0\n"
+	"movq %rsp, %rbp\n.cfi_def_cfa_register rbp\n"
+	"call silent_push\n nop; nop; nop; nop; nop; nop; nop; nop\n"
+	"no_call_before: popq %rbp\n.cfi_def_cfa rsp, 8\n.cfi_restore rbp\n"
+	"ret\n.cfi_endproc\n"
+	".size calls_silent_push, . - calls_silent_push\n"
+	".type silent_push, @function\n"
+	"silent_push:\n.cfi_startproc\n"
+	"leaq no_call_before(%rip), %rax\n pushq %rax\n"
+	"1: cmpl $0, (%rdi)\n je 1b\n"
+	"popq %rax\n ret\n.cfi_endproc\n"
+	".size silent_push, . - silent_push\n");
 
 static void safepoint_without_unwind_tables_is_refused(void **state)
 {
@@ -411,6 +429,10 @@ static void safepoint_without_unwind_tables_is_refused(void **state)
 	bed.on_decision = check_decision;
 	bed_run(jit_loop, (void *)(uintptr_t)&lying_cfi);
 	bed_print("lying tables");
+	expect_only(SAFEPOINT_NO_UNWIND, wanted - 100);
+	bed.on_decision = check_decision;
+	bed_run(jit_loop, (void *)(uintptr_t)&calls_silent_push);
+	bed_print("silent push");
 	expect_only(SAFEPOINT_NO_UNWIND, wanted - 100);
 }
 
