@@ -13,6 +13,7 @@
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/clock.h"
 #include "kernel-iface/cpus.h"
+#include "kernel-iface/textmap.h"
 #include "sched/bubble.h"
 #include "sched/cancel.h"
 #include "sched/getg.h"
@@ -38,6 +39,11 @@ void rg_yield(void)
 		sched_yield_g();
 	else
 		sched_yield();
+}
+
+int rg_preempt_allow(const void *code_address)
+{
+	return textmap_allow(code_address);
 }
 
 uint64_t rg_goid(void)

@@ -114,6 +114,20 @@ RG_API int rg_signal_notify(rg_chan *c, const int *signals, size_t n);
 RG_API int rg_signal_stop(rg_chan *c);
 
 /*
+ * rg_preempt_allow - goroutines may be switched away from anywhere in the code of the
+ * object (a shared library, or the executable) around code_address. It is a promise:
+ * where that happens the code holds no lock that belongs to its thread, such as a
+ * pthread mutex, a once, a semaphore used as a lock, or the guard of a C++ static; the
+ * next goroutine on the thread could wait for it forever. The executable need not
+ * be declared unless it imports functions of such locks; other libraries are
+ * preempted at their return, and undeclared code by stopping its thread. For good,
+ * any number of times. 0; -ENOENT: no object there; -EPERM: libc, the dynamic linker,
+ * C++'s runtime, this library, an object that defines malloc, or none can be declared
+ * on this CPU; -ENOMEM: 256 are declared. Any thread; never parks.
+ */
+RG_API int rg_preempt_allow(const void *code_address);
+
+/*
  * rg_dump - write every goroutine to fd: debug 1 groups equal stacks, 2 is Go's
  * text form (state, wait reason, age, creator, stack). 0 or a negative errno.
  */
