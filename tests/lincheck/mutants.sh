@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# RG-TIMEOUT: 400
+# RG-TIMEOUT: 700
 #
 # mutants - the check of recorded histories finds broken channels.
 #
@@ -15,12 +15,12 @@
 # objects of the library are those of this build.
 #
 #   MUTANTS=word    only those with "word" in their names
-#   LIN_SECONDS=30  how long to look for each
+#   LIN_SECONDS=150  how long to look for each
 
 set -u
 export LC_ALL=C
 status=0
-seconds=${LIN_SECONDS:-30}
+seconds=${LIN_SECONDS:-150}
 here=$RG_ROOT/tests/lincheck
 
 fail() {
