@@ -84,6 +84,10 @@ RUN_TESTS = RG_ROOT='$(CURDIR)' RG_BUILD='$(ABS_B)' RG_SAN='$(SAN)' \
 
 STRESS_RUNS ?= 20
 STRESS_SEEDS ?= 1000
+# Signals that each victim of preemption takes.
+STRESS_PREEMPTIONS ?= 100000
+PREEMPTION_TESTS := $(addprefix $(B)/tests/kernel-iface/,test_preempt \
+	test_safepoint) tests/preemptflags/preemptflags.sh
 FUZZ_SECONDS ?= 60
 TESTS ?=
 
@@ -108,7 +112,7 @@ run-suite-fast: all $(TEST_PROGS)
 
 test-programs: $(TEST_PROGS)
 
-## stress: 1000 seeds, models, long tests, all C tests 20 times (STRESS_SEEDS= STRESS_RUNS=)
+## stress: seeds, models, long tests, C tests 20 times, preemption (STRESS_SEEDS= STRESS_RUNS=)
 stress:
 	$(SETUP) test
 	$(AGAIN) run-stress
@@ -118,7 +122,11 @@ run-stress: all $(TEST_PROGS) $(STRESS_PROGS)
 	RG_SEEDS=$(STRESS_SEEDS) $(RUN_TESTS) \
 		$(call PICKED,tests/model.sh $(SEED_PROGS) $(STRESS_PROGS)) \
 		--repeat $(STRESS_RUNS) \
-		$(filter-out $(SEED_PROGS),$(call PICKED,$(TEST_PROGS)))
+		$(filter-out $(SEED_PROGS),$(call PICKED,$(TEST_PROGS))); \
+	status=$$?; \
+	$(if $(call PICKED,$(PREEMPTION_TESTS)), \
+	export RG_PREEMPTIONS=$(STRESS_PREEMPTIONS); \
+	$(RUN_TESTS) $(call PICKED,$(PREEMPTION_TESTS)) && )exit $$status
 
 ## model: search the models of tests/model in full (MODELS=park)
 model:

@@ -4,7 +4,7 @@
 # preemptflags - code of all shapes is preempted, whatever it was compiled with: results,
 # frames and exceptions stay what they are. In the suite a few kinds of flags, with
 # RG_PREEMPTIONS (make stress) all of them and that many signals for each victim.
-# RG-TIMEOUT: 900
+# RG-TIMEOUT: 1800
 
 set -u
 cd "$RG_ROOT" || exit 1
@@ -48,7 +48,7 @@ run() {
 	what=$1
 	shift
 	runs=$((runs + 1))
-	timeout 200 "$@" >"$tmp/out" 2>&1
+	timeout 300 "$@" >"$tmp/out" 2>&1
 	rc=$?
 	[ $rc = 77 ] && {
 		cat "$tmp/out"
