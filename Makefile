@@ -94,6 +94,7 @@ BENCH_SUPPORT_OBJS := $(patsubst %.c,$(B)/%.o, \
 BENCH_SUPPORT := $(B)/benchmarks/support.a
 BENCHMARKS := $(patsubst %.c,$(B)/%,$(sort \
 	$(wildcard benchmarks/micro/*.c benchmarks/net/*.c)))
+BENCHMARKS += $(patsubst %.c,$(B)/%,$(sort $(wildcard benchmarks/internal/*.c)))
 PROG_LDFLAGS = $(COMMON_LDFLAGS) $(CFLAGS) $(LDFLAGS) \
 	-Wl,-rpath,$(ABS_B) -L$(B)
 
@@ -138,6 +139,12 @@ $(B)/examples/%: $(B)/examples/%.o $(LIB_SO)
 $(BENCH_SUPPORT): $(BENCH_SUPPORT_OBJS) $(B)/config
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(BENCH_SUPPORT_OBJS)
+
+$(B)/benchmarks/internal/%: $(B)/benchmarks/internal/%.o $(BENCH_SUPPORT) \
+		$(LIB_O)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(COMMON_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< \
+		$(BENCH_SUPPORT) $(LIB_O) $(LIBS) $(LDLIBS)
 
 $(B)/benchmarks/%: $(B)/benchmarks/%.o $(BENCH_SUPPORT) $(LIB_SO)
 	$(call say,LD,$@)
