@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kernel-iface/base/forked.h"
 #include "sched/dumptext.h"
 #include "sched/sched.h"
 #include "sched/seed.h"
@@ -110,7 +111,8 @@ static void open_symbols(void *arg)
 
 static void begin(void)
 {
-	report.has_frozen = freeze_world();
+	/* The threads of a forked child are its parent's: nobody answers. */
+	report.has_frozen = !forked_is_child && freeze_world();
 	textbuf_init(&report.b, report.text, sizeof report.text, STDERR_FILENO,
 		     textbuf_write_fd);
 	report.d = (struct dumptext){.b = &report.b, .now = sched_now()};
@@ -177,6 +179,8 @@ static void print_others(struct g *self)
 {
 	struct gsnap_walk walk = {.self = self, .skips_self = true};
 
+	if (forked_is_child)
+		return; /* no other goroutine is here */
 	while (gsnap_next(&walk, &report.other, 1))
 		dumptext_goroutine(&report.d, &report.other);
 	textbuf_flush(&report.b);

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kernel-iface/base/forked.h"
 #include "kernel-iface/clock.h"
 #include "sched/bubble.h"
 #include "sched/cancel.h"
@@ -69,6 +70,7 @@ static enum wake_state foreign_park(struct g *gp, park_commit *commit,
 	int saved = *rg_errno_location();
 	enum wake_state how = WAKE_EVENT;
 
+	forked_check();
 	/* Relaxed: a count for statistics. */
 	atomic_fetch_add_explicit(&sched.foreign_waiters, 1,
 				  memory_order_relaxed);

@@ -14,6 +14,7 @@
 #include <ringgo/runtime.h>
 
 #include "kernel-iface/base/check.h"
+#include "sched/atfork.h"
 #include "sched/freeze.h"
 #include "sched/panic.h"
 #include "sched/sched.h"
@@ -202,8 +203,10 @@ static void slot_stop(struct slot *s)
 
 int sigsetup_start(unsigned flags)
 {
-	int err = freeze_start();
+	int err = atfork_start();
 
+	if (!err)
+		err = freeze_start();
 	panic_start();
 	for (size_t i = 0; i < SLOTS && !err; i++)
 		if (!(slots[i].unless & flags))

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "kernel-iface/alloc.h"
+#include "kernel-iface/base/forked.h"
 #include "kernel-iface/clock.h"
 #include "kernel-iface/textmap.h"
 #include "sched/bubble.h"
@@ -338,8 +339,11 @@ int sched_go(const struct sched_go_args *args)
 	struct g *gp, *old;
 	int err;
 
-	if (rg_unlikely(!mp && !sched_is_on()))
-		return -ESRCH;
+	if (rg_unlikely(!mp)) {
+		forked_check();
+		if (!sched_is_on())
+			return -ESRCH;
+	}
 	if (rg_unlikely(args->copy > COPY_MAX))
 		return -EINVAL;
 	err = new_g(pp, args, pp ? mp->curg : NULL, &gp);
@@ -454,6 +458,8 @@ static void finish_g(struct g *gp)
 	if (rg_unlikely(gp->goid == 1))
 		sched.main_exited = true;
 	mp = getm();
+	if (rg_unlikely(!mp))
+		forked_refuse(); /* there is nothing to go back to */
 	if (rg_likely(gp->kind == G_USER))
 		add_relaxed(&mp->p->ended);
 	if (rg_unlikely(gp->bubble))
@@ -463,8 +469,10 @@ static void finish_g(struct g *gp)
 
 RG_CALLS_USER void rg_exit(void)
 {
-	if (rg_unlikely(!is_goroutine()))
+	if (rg_unlikely(!is_goroutine())) {
+		forked_check();
 		rg_panic("rg_exit outside a goroutine");
+	}
 	finish_g(getg());
 }
 

@@ -12,6 +12,13 @@
  *
  * The child starts with no signal blocked, SIGPIPE as by default, and without any
  * descriptor of ours but its three streams.
+ *
+ * fork(2) while a runtime runs: the child may call exec(3), _exit(2) and what waits for
+ * nobody (rg_now, rg_chan_try_send, ...). A call that needs the runtime ends it with
+ * "ringgo: panic: the runtime does not survive fork: use rg_command or exec", and so
+ * does returning from its goroutine. system(3), popen(3) and posix_spawn(3) are safe
+ * but block the worker they are called on: use rg_blocking. SIGPIPE is ignored in what
+ * such a child executes unless it resets that.
  */
 #ifndef RINGGO_PROCESS_H
 #define RINGGO_PROCESS_H

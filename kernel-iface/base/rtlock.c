@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <time.h>
 
+#include "kernel-iface/base/forked.h"
+
 enum { SPIN_ROUNDS = 64, YIELD_ROUNDS = 16, NAP_MAX_NS = 200 * 1000 };
 
 static inline void cpu_relax(void)
@@ -38,6 +40,7 @@ RG_COLD void rtlock_lock_slow(struct rtlock *l)
 		if (is_free(l) && rtlock_try(l))
 			return;
 	}
+	forked_check();
 	for (;;) {
 		/* An interrupted nap only looks earlier. */
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
