@@ -140,10 +140,14 @@ for cc in gcc clang; do
 		'bad_branch bad_errno bad_helper bad_loop bad_pointer bad_variable' -a
 	expect "$cc, -p" "$tmp/bad.o" \
 		'bad_branch bad_errno bad_helper bad_loop bad_variable good_no_park' -p sometimes
-	# The header's errno is fetched anew each time.
-	sed 's/#include <errno.h>/#include <ringgo\/base.h>/' "$tmp/bad.c" >"$tmp/safe.c"
-	$cc -O2 -Iinclude -c -o "$tmp/safe.o" "$tmp/safe.c" || fail "$cc with the header"
-	expect "$cc with the header" "$tmp/safe.o" ''
+	# The header's errno is fetched anew each time, wherever <errno.h> is included.
+	base='#include <ringgo\/base.h>'
+	for order in "$base" "$base\n#include <errno.h>" "#include <errno.h>\n$base"; do
+		sed "s/#include <errno.h>/$order/" "$tmp/bad.c" >"$tmp/safe.c"
+		$cc -O2 -Iinclude -c -o "$tmp/safe.o" "$tmp/safe.c" ||
+			fail "$cc with the header"
+		expect "$cc, $order" "$tmp/safe.o" ''
+	done
 done
 command -v gcc >/dev/null && {
 	expected='bad_branch bad_errno bad_helper bad_loop bad_variable'
