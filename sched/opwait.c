@@ -232,8 +232,10 @@ static int request(struct request *q)
 {
 	int err;
 
-	if (rg_likely(is_goroutine()))
+	if (rg_likely(is_goroutine())) {
+		park_check_stack(getg());
 		return perform(q);
+	}
 	if (getm())
 		rg_panic("an operation on the scheduler's stack");
 	q->waiter = getg();

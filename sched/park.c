@@ -99,6 +99,16 @@ RG_COLD static void park_misuse(void)
 	rg_panic("a parking call on the scheduler's stack (timer callback?)");
 }
 
+RG_COLD void park_wrong_stack(const struct g *gp)
+{
+	if (gp->kind == G_FOREIGN)
+		return;
+	if (gp->kind == G_ZERO)
+		park_misuse();
+	rg_panic("a parking call off the goroutine's stack (signal handler, or "
+		 "longjmp out of it?)");
+}
+
 static inline void note_wait(struct g *gp, enum wait_reason reason,
 			     const void *wait_arg)
 {
@@ -360,6 +370,7 @@ enum wake_state sched_park_until(park_commit *commit, void *arg,
 	san_release(arg); /* as in sched_park_unlock: usually the lock */
 	if (rg_unlikely(gp->kind == G_FOREIGN))
 		return foreign_park(gp, commit, arg, deadline);
+	park_check_stack(gp);
 	u.token = heed_token ? gp->token : NULL;
 	if (deadline != RG_FOREVER && timer_reserve(&u.place)) {
 		/* Its wakers need the lock that the commit releases to find

@@ -41,6 +41,22 @@ void sched_park(park_commit *commit, void *arg, enum wait_reason reason,
 void sched_park_unlock(struct rtlock *l, enum wait_reason reason,
 		       const void *wait_arg);
 
+/* The rest of park_check_stack: returns for a foreign thread. */
+void park_wrong_stack(const struct g *gp);
+
+/*
+ * park_check_stack - the caller stands on the stack of gp, a goroutine; else it is a
+ * signal handler on a signal stack, or has left its goroutine by longjmp: panics. For
+ * parks that cost more than the check (I/O, time limits); gp may be a foreign thread.
+ */
+static inline void park_check_stack(const struct g *gp)
+{
+	const char *here = __builtin_frame_address(0);
+
+	if (rg_unlikely(here < gp->stack_lo || here >= gp->stack_hi))
+		park_wrong_stack(gp);
+}
+
 /* park_commit_unlock - the commit of sched_park_unlock; arg is the rtlock. */
 bool park_commit_unlock(struct g *gp, void *arg);
 

@@ -19,6 +19,7 @@
 #include "sched/panic.h"
 #include "sched/sched.h"
 #include "sched/sigframe.h"
+#include "sched/threadend.h"
 
 /* 64 KiB: the kernel's frame (3.4 KB with AVX-512, up to 11 KB with AMX), a report
  * with its symbols (12 KB), and a fault inside it. */
@@ -251,13 +252,18 @@ int sigsetup_thread_start(void)
 	err = -ENOMEM;
 	if (mprotect(map, ALT_GUARD, PROT_NONE))
 		goto unmap;
-	err = freeze_thread_start(map + ALT_GUARD, map + len);
+	err = threadend_watch();
 	if (err)
 		goto unmap;
+	err = freeze_thread_start(map + ALT_GUARD, map + len);
+	if (err)
+		goto release;
 	if (!sigaltstack(&ss, &tail->former))
 		return 0;
 	err = -errno;
 	freeze_thread_stop();
+release:
+	threadend_release();
 unmap:
 	munmap(map, len);
 	return err;
@@ -268,6 +274,7 @@ void sigsetup_thread_stop(void)
 	struct alt_tail *tail;
 	stack_t now;
 
+	threadend_release();
 	freeze_thread_stop();
 	if (sigaltstack(NULL, &now) || now.ss_size != ALT_SIZE - sizeof *tail)
 		return; /* the host replaced it: ours is lost */
