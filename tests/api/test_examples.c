@@ -75,6 +75,22 @@ static void examples_sleepers_all_sleep_at_once(void **state)
 	free(out);
 }
 
+static void examples_commands_run_at_once_and_in_time(void **state)
+{
+	int64_t start = t_now_ns();
+	char *out = run(0, "commands", "sleep 1000 | cat", "echo hi; exit 3");
+
+	(void)state;
+	T_CHECK_STR_EQ(out, "$ sleep 1000 | cat\n(Connection timed out)\n"
+			    "$ echo hi; exit 3\nhi\n(exit code 3)\n");
+	T_CHECK_INT_GE(t_now_ns() - start, 2 * RG_SECOND);
+	T_CHECK_INT_LT(t_now_ns() - start, 10 * RG_SECOND);
+	free(out);
+	out = run(2, "commands", NULL, NULL);
+	T_CHECK_STR_HAS(out, "usage: commands COMMAND...");
+	free(out);
+}
+
 static void examples_pipeline_adds_up_and_ends_by_a_signal(void **state)
 {
 	char *out = run(0, "pipeline", NULL, NULL);
@@ -490,6 +506,7 @@ int main(void)
 		cmocka_unit_test(
 			examples_hello_goroutine_speaks_before_main_ends),
 		cmocka_unit_test(examples_sleepers_all_sleep_at_once),
+		cmocka_unit_test(examples_commands_run_at_once_and_in_time),
 		cmocka_unit_test(
 			examples_pipeline_adds_up_and_ends_by_a_signal),
 		cmocka_unit_test(
