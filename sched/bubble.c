@@ -101,6 +101,8 @@ bool bubble_is_durable(enum wait_reason reason)
 	case WAIT_SYNCTEST_CHAN_SEND:
 	case WAIT_SYNCTEST_SELECT:
 	case WAIT_SYNCTEST_WAITGROUP:
+	case WAIT_SYNCTEST_LATCH:
+	case WAIT_SYNCTEST_BARRIER:
 		return true;
 	default:
 		return false;

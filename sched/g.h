@@ -55,6 +55,8 @@
 	X(WAIT_WAITGROUP, "sync.WaitGroup.Wait")                               \
 	X(WAIT_COND, "sync.Cond.Wait")                                         \
 	X(WAIT_SEMAPHORE, "semacquire")                                        \
+	X(WAIT_LATCH, "latch wait")                                            \
+	X(WAIT_BARRIER, "barrier wait")                                        \
 	X(WAIT_BLOCKING, "blocking call")                                      \
 	X(WAIT_CLOSE, "close wait")                                            \
 	X(WAIT_EXIT, "exited main")                                            \
@@ -64,7 +66,9 @@
 	X(WAIT_SYNCTEST_CHAN_RECV, "chan receive (durable)")                   \
 	X(WAIT_SYNCTEST_CHAN_SEND, "chan send (durable)")                      \
 	X(WAIT_SYNCTEST_SELECT, "select (durable)")                            \
-	X(WAIT_SYNCTEST_WAITGROUP, "sync.WaitGroup.Wait (durable)")
+	X(WAIT_SYNCTEST_WAITGROUP, "sync.WaitGroup.Wait (durable)")            \
+	X(WAIT_SYNCTEST_LATCH, "latch wait (durable)")                         \
+	X(WAIT_SYNCTEST_BARRIER, "barrier wait (durable)")
 
 #define G_ENUM(name, text) name,
 enum g_state { G_STATES(G_ENUM) };

@@ -25,7 +25,9 @@ static bool is_in_parklot(unsigned reason)
 	return reason == WAIT_MUTEX || reason == WAIT_WAITGROUP ||
 	       reason == WAIT_RWMUTEX_LOCK || reason == WAIT_RWMUTEX_RLOCK ||
 	       reason == WAIT_COND || reason == WAIT_SEMAPHORE ||
-	       reason == WAIT_SYNCTEST_WAITGROUP;
+	       reason == WAIT_LATCH || reason == WAIT_BARRIER ||
+	       reason == WAIT_SYNCTEST_WAITGROUP ||
+	       reason == WAIT_SYNCTEST_LATCH || reason == WAIT_SYNCTEST_BARRIER;
 }
 
 static bool is_in_chan(unsigned reason)

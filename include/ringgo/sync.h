@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ringgo/sync.h - mutex, reader/writer mutex, wait group, once, condition, semaphore,
- * group, singleflight, pool.
+ * latch, barrier, group, singleflight, pool.
  *
  * All but groups and pools are embedded in the user's own objects; zeroed memory is
- * a valid, unlocked one (a semaphore of 0). They may be used from goroutines and
+ * a valid, unlocked one (a semaphore of 0, an open latch; a barrier wants its init). They may be used from goroutines and
  * from any other thread (which blocks), hold no resources, and need no destruction.
  * A mutex, of either kind, may be freed by whoever unlocks it last; a wait group may
  * leave its scope as soon as wait returns, a semaphore as soon as the last acquire
@@ -113,6 +113,45 @@ RG_API bool rg_sem_try_acquire(rg_sem *s, int64_t n);
 /* rg_sem_release - add n >= 0 units: a semaphore of n is made so, too. Does not park.
  * More than 2^62 panic. */
 RG_API void rg_sem_release(rg_sem *s, int64_t n);
+
+/* A door that opens when it has been counted down to 0, and stays open. It may be freed
+ * as soon as a wait has returned and nobody else will use it. */
+typedef struct rg_latch {
+	uint32_t count_;
+	uint32_t bubble_;
+} rg_latch;
+
+/* rg_latch_init - shut, unless n is 0; nobody uses it at this time. */
+RG_API void rg_latch_init(rg_latch *l, uint32_t n);
+
+/* rg_latch_count_down - one less, unless it is open. true: this call opened it, and woke
+ * all who waited. Does not park. */
+RG_API bool rg_latch_count_down(rg_latch *l);
+
+/* rg_latch_wait - park until it is open: what was done before the calls that opened it is
+ * visible then. rg_latch_is_open - whether it is, likewise. */
+RG_API void rg_latch_wait(rg_latch *l);
+RG_API bool rg_latch_is_open(const rg_latch *l);
+
+/* A point that none of n passes before all have come to it, round after round. Whoever
+ * comes out of the last round may free it. */
+typedef struct rg_barrier {
+	uint32_t parties_;
+	uint32_t waiting_;
+	uint32_t bubble_;
+	uint32_t reserved_;
+} rg_barrier;
+
+/* rg_barrier_init - of n > 0 parties, else it panics; nobody uses it at this time. */
+RG_API void rg_barrier_init(rg_barrier *b, uint32_t n);
+
+/* rg_barrier_wait - park until all parties have called it. In each round true for the one
+ * that came last (none, if a leave ended it). Panics when all have left. */
+RG_API bool rg_barrier_wait(rg_barrier *b);
+
+/* rg_barrier_leave - one party less in this round and all others: for a goroutine that
+ * will not come again. May end the round; does not park. */
+RG_API void rg_barrier_leave(rg_barrier *b);
 
 /* Goroutines that work on one thing: Go's errgroup. */
 typedef struct rg_group rg_group;
