@@ -101,6 +101,8 @@ static int print_all(struct dump *d, void *arg)
 	while (!d->buf.err && dump_next(d))
 		for (size_t i = 0; i < d->n; i++)
 			dumptext_goroutine(&d->text, &d->portion[i]);
+	if (sched.hooks.dump_end)
+		sched.hooks.dump_end(&d->text);
 	return textbuf_flush(&d->buf);
 }
 

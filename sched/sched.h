@@ -20,6 +20,7 @@
 enum { SCHED_MAX_PROCS = 256, SCHED_MAX_MS = 512 };
 
 struct bubble;
+struct dumptext;
 
 enum sched_status { SCHED_OFF, SCHED_STARTING, SCHED_ON, SCHED_STOPPING };
 
@@ -29,6 +30,7 @@ struct sched_hooks {
 	void (*ctx_release)(rg_ctx *c);
 	struct cancel_token *(*ctx_token)(rg_ctx *c); /* NULL: never ends */
 	void (*reset)(void); /* the runtime ended: forget who waited; or NULL */
+	void (*dump_end)(struct dumptext *d); /* what a dump ends with */
 };
 
 struct sched {

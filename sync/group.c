@@ -21,6 +21,7 @@
 #include "kernel-iface/textmap.h"
 #include "sched/point.h"
 #include "sched/sched.h"
+#include "sync/lockgraph.h"
 
 struct rg_group {
 	rg_ctx *ctx; /* const; a reference */
@@ -103,6 +104,8 @@ static void leave(void *arg)
 	g->active--;
 	rg_cond_signal(&g->slot_free);
 	rg_mutex_unlock(&g->mutex);
+	if (lockgraph_is_on())
+		lockgraph_gives(&g->members, HOLD_MEMBER);
 	rg_waitgroup_done(&g->members);
 }
 
@@ -125,6 +128,9 @@ static RG_CALLS_USER void group_main(void *copied)
 	int err;
 
 	defer_put(member->defer, leave, member->g);
+	if (lockgraph_is_on())
+		lockgraph_took(&member->g->members, "rg_group", HOLD_MEMBER,
+			       (uintptr_t)member->fn);
 	err = member->fn(member->arg);
 	if (err < 0)
 		fail(member->g, err);

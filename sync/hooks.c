@@ -13,6 +13,7 @@
 #include "sync/afterfunc.h"
 #include "sync/chan.h"
 #include "sync/ctx.h"
+#include "sync/lockreport.h"
 #include "sync/parklot.h"
 
 static void retain(rg_ctx *c)
@@ -67,6 +68,7 @@ static void reset(void)
 {
 	sched_each_g(forget, NULL);
 	afterfunc_reset();
+	lockgraph_reset();
 }
 
 __attribute__((constructor)) static void register_hooks(void)
@@ -76,6 +78,7 @@ __attribute__((constructor)) static void register_hooks(void)
 		.ctx_release = rg_ctx_unref,
 		.ctx_token = ctx_token,
 		.reset = reset,
+		.dump_end = lockreport_dump,
 	};
 
 	sched_set_hooks(&hooks);

@@ -29,6 +29,7 @@
 #include "kernel-iface/base/sanitize.h"
 #include "sched/point.h"
 #include "sched/sched.h"
+#include "sync/lockgraph.h"
 #include "sync/parklot.h"
 
 enum { M_LOCKED = 1, M_PARKED = 2, M_WOKEN = 4, M_STARVING = 8 };
@@ -68,6 +69,7 @@ struct locker {
 	rg_mutex *m;
 	uint32_t woken; /* M_WOKEN since it was woken once (I2), else 0 */
 	rg_time since;  /* when it parked first */
+	struct lockwait wait;
 };
 
 /* Under the bucket's lock: queue only behind an owner, and say that one waits. */
@@ -85,7 +87,7 @@ static bool still_locked(void *arg)
 	} while (s != want && !__atomic_compare_exchange_n(
 				      &l->m->state_, &s, want, false,
 				      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-	return true;
+	return lockgraph_parks(&l->wait);
 }
 
 /* The mutex is ours and was never unlocked: go on handing over, or stop it. */
@@ -111,8 +113,11 @@ static bool lock_parked(struct locker *l)
 
 	if (!again)
 		l->since = waiting_clock();
-	if (!parklot_park(&l->parked, l->m, still_locked, l, again, WAIT_MUTEX))
+	if (!parklot_park(&l->parked, l->m, still_locked, l, again,
+			  WAIT_MUTEX)) {
+		lockgraph_report(&l->wait);
 		return false;
+	}
 	l->parked.starving = waiting_clock() - l->since >= STARVING_NS;
 	if (l->parked.handed) {
 		san_acquire(l->m);
@@ -145,9 +150,10 @@ static bool spin(const rg_mutex *m)
 	return false;
 }
 
-static RG_NOINLINE void lock_slow(rg_mutex *m)
+static RG_NOINLINE void lock_slow(rg_mutex *m, uintptr_t pc)
 {
-	struct locker l = {.m = m};
+	struct locker l = {.m = m,
+			   .wait = {.lock = m, .what = "rg_mutex", .pc = pc}};
 
 	for (;;) {
 		uint32_t s = load(m);
@@ -163,9 +169,13 @@ static RG_NOINLINE void lock_slow(rg_mutex *m)
 
 static inline void lock(rg_mutex *m)
 {
+	uintptr_t pc = (uintptr_t)__builtin_return_address(0);
+
 	if (rg_unlikely(!cas_acquire(m, 0, M_LOCKED)))
-		lock_slow(m);
+		lock_slow(m, pc);
 	san_acquire(m);
+	if (lockgraph_is_on())
+		lockgraph_took(m, "rg_mutex", HOLD_WRITE, pc);
 }
 
 RG_COLD static void lock_at_point(rg_mutex *m)
@@ -191,6 +201,10 @@ bool rg_mutex_try_lock(rg_mutex *m)
 	while (!(s & M_LOCKED)) {
 		if (cas_acquire(m, s, s | M_LOCKED)) {
 			san_acquire(m);
+			if (lockgraph_is_on())
+				lockgraph_took(
+					m, "rg_mutex", HOLD_WRITE,
+					(uintptr_t)__builtin_return_address(0));
 			return true;
 		}
 		s = load(m);
@@ -210,6 +224,8 @@ static void release_to(void *arg, struct parked *first, bool more)
 	rg_mutex *m = arg;
 	uint32_t s = more ? M_PARKED : 0;
 
+	if (lockgraph_is_on() && first)
+		lockgraph_wakes(m, first->gp);
 	if (first && (first->starving || (load(m) & M_STARVING))) {
 		first->handed = true;
 		s |= M_LOCKED | M_STARVING;
@@ -240,6 +256,8 @@ static RG_NOINLINE void unlock_slow(rg_mutex *m)
 static inline void unlock(rg_mutex *m)
 {
 	san_release(m);
+	if (lockgraph_is_on())
+		lockgraph_gives(m, HOLD_WRITE);
 	if (rg_unlikely(!cas_release(m, M_LOCKED, 0)))
 		unlock_slow(m);
 }

@@ -28,6 +28,7 @@
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
 #include "sched/point.h"
+#include "sync/lockgraph.h"
 #include "sync/parklot.h"
 
 enum { R_WRITER = 1, R_W_WAITS = 2, R_R_WAITS = 4, R_READER = 8 };
@@ -67,6 +68,30 @@ static const void *readers_at(const rg_rwmutex *m)
 	return (const char *)m + 1;
 }
 
+/* A call that waits. */
+struct waiting {
+	rg_rwmutex *m;
+	struct parked parked;
+	struct lockwait wait;
+};
+
+static struct waiting waiting(rg_rwmutex *m, enum lock_how how, uintptr_t pc)
+{
+	return (struct waiting){.m = m,
+				.wait = {.lock = m,
+					 .what = "rg_rwmutex",
+					 .how = (uint8_t)how,
+					 .pc = pc}};
+}
+
+static void note_taken(const rg_rwmutex *m, enum lock_how how, uintptr_t pc)
+{
+	if (lockgraph_is_on())
+		lockgraph_took(m, "rg_rwmutex", how, pc);
+}
+
+#define CALLER ((uintptr_t)__builtin_return_address(0))
+
 /* ---- handing over ---------------------------------------------------------- */
 
 struct release {
@@ -75,6 +100,13 @@ struct release {
 	bool done;     /* false: nobody was there (I4), it is held still */
 };
 
+static void take(const rg_rwmutex *m, struct parkq *q)
+{
+	if (lockgraph_is_on())
+		lockgraph_wakes(m, parkq_oldest(q)->gp);
+	parkq_take(q);
+}
+
 static void release_to_readers(void *arg, struct parkq *q)
 {
 	struct release *r = arg;
@@ -82,7 +114,7 @@ static void release_to_readers(void *arg, struct parkq *q)
 	uint32_t s = load(m), n = 0, given;
 
 	for (; parkq_oldest(q); n++)
-		parkq_take(q);
+		take(m, q);
 	r->done = n > 0;
 	given = n ? n * R_READER - r->held : 0;
 	while (!cas_release(m, &s, (s & ~(uint32_t)R_R_WAITS) + given))
@@ -97,7 +129,7 @@ static void release_to_writer(void *arg, struct parkq *q)
 
 	r->done = parkq_oldest(q);
 	if (r->done)
-		parkq_take(q);
+		take(m, q);
 	do {
 		/* Readers may come to wait at any moment, nothing else can
 		 * change: the caller is a writer or the last reader. */
@@ -125,27 +157,29 @@ static bool hand_over(rg_rwmutex *m, bool to_readers, uint32_t held)
 
 static bool writer_waits(void *arg)
 {
-	rg_rwmutex *m = arg;
+	struct waiting *w = arg;
+	rg_rwmutex *m = w->m;
 	uint32_t s = load(m);
 
 	while (s) {
 		/* The order is the bucket lock's; RW1 for the one case that
 		 * matters, s == 0, is lock_slow's. */
 		if ((s & R_W_WAITS) || cas_acquire(m, &s, s | R_W_WAITS))
-			return true;
+			return lockgraph_parks(&w->wait);
 	}
 	return false;
 }
 
-static RG_NOINLINE void lock_slow(rg_rwmutex *m)
+static RG_NOINLINE void lock_slow(rg_rwmutex *m, uintptr_t pc)
 {
-	struct parked w;
+	struct waiting w = waiting(m, HOLD_WRITE, pc);
 	uint32_t free;
 
 	do {
-		if (parklot_park(&w, writers_at(m), writer_waits, m, false,
-				 WAIT_RWMUTEX_LOCK))
+		if (parklot_park(&w.parked, writers_at(m), writer_waits, &w,
+				 false, WAIT_RWMUTEX_LOCK))
 			return;
+		lockgraph_report(&w.wait);
 		free = 0;
 	} while (!cas_acquire(m, &free, R_WRITER));
 }
@@ -158,6 +192,7 @@ bool rg_rwmutex_try_lock(rg_rwmutex *m)
 	if (!cas_acquire(m, &free, R_WRITER))
 		return false;
 	san_acquire(m);
+	note_taken(m, HOLD_WRITE, CALLER);
 	return true;
 }
 
@@ -167,8 +202,9 @@ void rg_rwmutex_lock(rg_rwmutex *m)
 
 	sched_point();
 	if (rg_unlikely(!cas_acquire(m, &free, R_WRITER)))
-		lock_slow(m);
+		lock_slow(m, CALLER);
 	san_acquire(m);
+	note_taken(m, HOLD_WRITE, CALLER);
 }
 
 static RG_NOINLINE void unlock_slow(rg_rwmutex *m)
@@ -193,6 +229,8 @@ void rg_rwmutex_unlock(rg_rwmutex *m)
 
 	sched_point();
 	san_release(m);
+	if (lockgraph_is_on())
+		lockgraph_gives(m, HOLD_WRITE);
 	if (rg_unlikely(!cas_release(m, &s, 0)))
 		unlock_slow(m);
 }
@@ -214,24 +252,27 @@ static inline bool try_read(rg_rwmutex *m)
 
 static bool reader_waits(void *arg)
 {
-	rg_rwmutex *m = arg;
+	struct waiting *w = arg;
+	rg_rwmutex *m = w->m;
 	uint32_t s = load(m);
 
 	while (s & (R_WRITER | R_W_WAITS)) {
 		if ((s & R_R_WAITS) || cas_acquire(m, &s, s | R_R_WAITS))
-			return true;
+			return lockgraph_parks(&w->wait);
 	}
 	return false;
 }
 
-static RG_NOINLINE void rlock_slow(rg_rwmutex *m)
+static RG_NOINLINE void rlock_slow(rg_rwmutex *m, uintptr_t pc)
 {
-	struct parked w;
+	struct waiting w = waiting(m, HOLD_READ, pc);
 
-	while (!parklot_park(&w, readers_at(m), reader_waits, m, false,
-			     WAIT_RWMUTEX_RLOCK))
+	while (!parklot_park(&w.parked, readers_at(m), reader_waits, &w, false,
+			     WAIT_RWMUTEX_RLOCK)) {
+		lockgraph_report(&w.wait);
 		if (try_read(m))
 			return;
+	}
 }
 
 bool rg_rwmutex_try_rlock(rg_rwmutex *m)
@@ -240,6 +281,7 @@ bool rg_rwmutex_try_rlock(rg_rwmutex *m)
 	if (!try_read(m))
 		return false;
 	san_acquire(m);
+	note_taken(m, HOLD_READ, CALLER);
 	return true;
 }
 
@@ -247,8 +289,9 @@ void rg_rwmutex_rlock(rg_rwmutex *m)
 {
 	sched_point();
 	if (rg_unlikely(!try_read(m)))
-		rlock_slow(m);
+		rlock_slow(m, CALLER);
 	san_acquire(m);
+	note_taken(m, HOLD_READ, CALLER);
 }
 
 void rg_rwmutex_runlock(rg_rwmutex *m)
@@ -256,6 +299,8 @@ void rg_rwmutex_runlock(rg_rwmutex *m)
 	uint32_t s;
 
 	sched_point();
+	if (lockgraph_is_on())
+		lockgraph_gives(m, HOLD_READ);
 	san_release(m);
 	s = load(m);
 	for (;;) {

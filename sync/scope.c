@@ -26,6 +26,7 @@
 #include "kernel-iface/textmap.h"
 #include "sched/point.h"
 #include "sched/sched.h"
+#include "sync/lockgraph.h"
 
 enum { FLAG_STARTED = 1u << 30 };
 
@@ -108,6 +109,8 @@ static void leave(void *arg)
 {
 	rg_scope *s = arg;
 
+	if (lockgraph_is_on())
+		lockgraph_gives(&s->members_, HOLD_MEMBER);
 	rg_waitgroup_done(&s->members_);
 }
 
@@ -128,6 +131,9 @@ static RG_CALLS_USER void member_main(void *copied)
 	int err;
 
 	defer_put(m->defer, leave, m->s);
+	if (lockgraph_is_on())
+		lockgraph_took(&m->s->members_, "rg_scope", HOLD_MEMBER,
+			       (uintptr_t)m->fn);
 	err = m->fn(m->arg);
 	if (err < 0)
 		fail(m->s, err);

@@ -26,6 +26,7 @@
 #include "sched/bubble.h"
 #include "sched/point.h"
 #include "sched/sched.h"
+#include "sync/lockgraph.h"
 #include "sync/parklot.h"
 
 /* In the low half beside W_WAITERS: the id of the bubble whose goroutines add and are
@@ -100,6 +101,8 @@ static bool add_locked(void *arg)
 	do {
 		new = moved(s, a->delta);
 	} while (!cas(a->w, &s, new));
+	if (new == 0 && lockgraph_is_on())
+		lockgraph_wakes(a->w, NULL);
 	return new == 0;
 }
 
@@ -125,9 +128,16 @@ void rg_waitgroup_done(rg_waitgroup *w)
 	rg_waitgroup_add(w, -1);
 }
 
+struct waiting {
+	rg_waitgroup *w;
+	struct parked parked;
+	struct lockwait wait;
+};
+
 static bool still_counting(void *arg)
 {
-	rg_waitgroup *w = arg;
+	struct waiting *waiting = arg;
+	rg_waitgroup *w = waiting->w;
 	uint64_t s = load(w);
 
 	do {
@@ -135,7 +145,7 @@ static bool still_counting(void *arg)
 		if (counter(s) == 0)
 			return false;
 	} while (!(s & W_WAITERS) && !cas(w, &s, s | W_WAITERS));
-	return true;
+	return lockgraph_parks(&waiting->wait);
 }
 
 static enum wait_reason wait_reason(uint64_t s)
@@ -145,18 +155,29 @@ static enum wait_reason wait_reason(uint64_t s)
 		       : WAIT_WAITGROUP;
 }
 
-void rg_waitgroup_wait(rg_waitgroup *w)
+static RG_NOINLINE void wait_slow(rg_waitgroup *w, uintptr_t pc)
 {
-	struct parked parked;
+	struct waiting waiting = {
+		.w = w, .wait = {.lock = w, .what = "rg_waitgroup", .pc = pc}};
 	uint64_t s;
 
 	sched_point();
 	/* G2 acquire, pairs with G1. A waiter that parked got it by the
 	 * bucket's lock and the wake-up. */
-	while (counter(s = __atomic_load_n(&w->state_, __ATOMIC_ACQUIRE)) != 0)
-		if (parklot_park(&parked, w, still_counting, w, false,
-				 wait_reason(s)))
+	while (counter(s = __atomic_load_n(&w->state_, __ATOMIC_ACQUIRE)) !=
+	       0) {
+		if (parklot_park(&waiting.parked, w, still_counting, &waiting,
+				 false, wait_reason(s)))
 			break;
+		lockgraph_report(&waiting.wait);
+	}
+}
+
+void rg_waitgroup_wait(rg_waitgroup *w)
+{
+	/* G2 acquire, pairs with G1. */
+	if (counter(__atomic_load_n(&w->state_, __ATOMIC_ACQUIRE)) != 0)
+		wait_slow(w, (uintptr_t)__builtin_return_address(0));
 	san_acquire(w);
 }
 
@@ -171,6 +192,8 @@ struct member {
 
 static void member_done(void *w)
 {
+	if (lockgraph_is_on())
+		lockgraph_gives(w, HOLD_MEMBER);
 	rg_waitgroup_done(w);
 }
 
@@ -183,6 +206,9 @@ static RG_CALLS_USER void member_main(void *copied)
 	/* rg_exit runs and frees it, and so does returning. */
 	*d = (struct g_defer){gp->defers, member_done, member->w};
 	gp->defers = d;
+	if (lockgraph_is_on())
+		lockgraph_took(member->w, "rg_waitgroup", HOLD_MEMBER,
+			       (uintptr_t)member->fn);
 	member->fn(member->arg);
 }
 
