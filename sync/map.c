@@ -19,12 +19,16 @@
  *   I4  under a lock: no allocation, no freeing, nothing of the user's but retain.
  *       Locks of several shards are taken in ascending order.
  *   I5  where growing finds no memory the table stays as it is, and gets slower.
+ *   I6  a table grows bit by bit: while `old` is there its buckets below `moved` are empty
+ *       and their entries in `bucket`, where each has four; the others are empty in
+ *       `bucket`. Each insertion moves MOVES of them, so that all are moved long before
+ *       the next growth. No lock is held for longer than some hundred entries take.
  * Rejected: lock-free reading as in Go's HashTrieMap. There the collector frees an
  * entry when the last reader has left; here that needs epochs or hazard pointers in
  * every reader, which may be a foreign thread or be stopped for long, and a value
  * taken without a lock could be released before it is retained. A free lock is 10 ns.
  */
-#include <ringgo/map.h>
+#include "sync/map.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -46,7 +50,9 @@ enum {
 	FIRST_BITS = 2, /* of a shard's first table, which lies in the shard */
 	MAX_BITS = 40,
 	KEY_MAX = 65536,
-	BATCH = 16, /* entries that a walk takes under one lock */
+	BATCH = 16,  /* entries that a walk takes under one lock */
+	LOOKS = 512, /* buckets that a walk looks into under one lock */
+	MOVES = 4,   /* buckets of the old table that an insertion moves */
 };
 
 struct entry {
@@ -59,9 +65,12 @@ struct entry {
 
 struct shard {
 	RG_CACHE_ALIGNED struct rtlock lock;
-	unsigned bits;         /* log2 of the number of buckets */
+	unsigned bits; /* log2 of the number of buckets */
+	unsigned old_bits;
 	struct entry **bucket; /* `first` or rgk_alloc's */
-	_Atomic size_t n;      /* written under lock */
+	struct entry **old;    /* likewise; NULL: not growing (I6) */
+	uint64_t moved;
+	_Atomic size_t n; /* written under lock */
 	struct entry *first[1 << FIRST_BITS];
 };
 
@@ -169,9 +178,26 @@ static void release(const rg_map *m, void *value)
 
 /* ---- a shard's table; the lock is held ---------------------------------------- */
 
+/* Whether the bucket for hash is one of the old table. */
+static bool is_in_old(const struct shard *s, uint64_t hash)
+{
+	return rg_unlikely(s->old != NULL) &&
+	       hash >> (64 - s->old_bits) >= s->moved;
+}
+
 static struct entry **bucket_of(const struct shard *s, uint64_t hash)
 {
+	if (is_in_old(s, hash))
+		return &s->old[hash >> (64 - s->old_bits)];
 	return &s->bucket[hash >> (64 - s->bits)];
+}
+
+/* The first hash of the bucket behind that of hash; 0: it is the last one. */
+static uint64_t next_bucket(const struct shard *s, uint64_t hash)
+{
+	unsigned shift = 64 - (is_in_old(s, hash) ? s->old_bits : s->bits);
+
+	return ((hash >> shift) + 1) << shift;
 }
 
 /* Where the entry is, or would be inserted; *found tells which. */
@@ -213,39 +239,52 @@ static struct entry *unlink_at(struct shard *s, struct entry **at)
 	return e;
 }
 
-/* All chains of s, in order, appended to those of a larger, empty table. */
-static void move_chains(const struct shard *s, struct entry **to, unsigned bits)
+/* The entries of one bucket of the old table, which are in order, to the new one. */
+static void move_bucket(struct shard *s, uint64_t i)
 {
-	struct entry **tail = NULL;
+	struct entry **tail = NULL, *e = s->old[i], *next;
 	uint64_t last = 0;
 
-	for (uint64_t i = 0; i < UINT64_C(1) << s->bits; i++) {
-		struct entry *e = s->bucket[i], *next;
+	s->old[i] = NULL;
+	for (; e; e = next) {
+		uint64_t b = e->hash >> (64 - s->bits);
 
-		for (; e; e = next) {
-			uint64_t b = e->hash >> (64 - bits);
-
-			next = e->next;
-			e->next = NULL;
-			if (!tail || b != last)
-				tail = &to[b];
-			*tail = e;
-			tail = &e->next;
-			last = b;
-		}
+		next = e->next;
+		e->next = NULL;
+		if (!tail || b != last)
+			tail = &s->bucket[b];
+		*tail = e;
+		tail = &e->next;
+		last = b;
 	}
+}
+
+/* Go on growing. When that was the end: the old table, for free_table. */
+static struct entry **move_some(struct shard *s)
+{
+	struct entry **old = s->old;
+
+	if (rg_likely(!old))
+		return NULL;
+	for (int i = 0; i < MOVES; i++)
+		move_bucket(s, s->moved++);
+	if (s->moved < UINT64_C(1) << s->old_bits)
+		return NULL;
+	s->old = NULL;
+	return old;
 }
 
 /* ---- growing ------------------------------------------------------------------ */
 
 static bool is_full(const struct shard *s)
 {
-	return count(s) > UINT64_C(1) << s->bits && s->bits < MAX_BITS;
+	return count(s) > UINT64_C(1) << s->bits && s->bits < MAX_BITS &&
+	       !s->old;
 }
 
 static void free_table(struct shard *s, struct entry **table)
 {
-	if (table != s->first)
+	if (table && table != s->first)
 		rgk_free(table);
 }
 
@@ -253,22 +292,22 @@ static void free_table(struct shard *s, struct entry **table)
 static RG_NOINLINE void grow(struct shard *s, unsigned bits)
 {
 	unsigned more = bits + 2;
-	struct entry **table = rgk_zalloc(sizeof *table << more), **old;
+	struct entry **table = rgk_zalloc(sizeof *table << more);
 
 	if (!table)
 		return; /* I5 */
 	rtlock_lock(&s->lock);
-	if (s->bits != bits) {
+	if (s->bits != bits || s->old) {
 		rtlock_unlock(&s->lock);
 		rgk_free(table);
 		return; /* another one did it, or cleared the map */
 	}
-	move_chains(s, table, more);
-	old = s->bucket;
+	s->old = s->bucket;
+	s->old_bits = bits;
+	s->moved = 0;
 	s->bucket = table;
 	s->bits = more;
 	rtlock_unlock(&s->lock);
-	free_table(s, old);
 }
 
 /* ---- the calls ------------------------------------------------------------------ */
@@ -302,7 +341,7 @@ bool rg_map_load(rg_map *m, const void *key, void **value)
 static int set(rg_map *m, const void *key, void *value, bool keeps, void **old)
 {
 	struct wanted w = want(m, key);
-	struct entry *fresh = NULL, **at;
+	struct entry *fresh = NULL, **at, **emptied = NULL;
 	bool found, full = false;
 	unsigned bits = 0;
 
@@ -326,11 +365,13 @@ static int set(rg_map *m, const void *key, void *value, bool keeps, void **old)
 	if (!found) {
 		insert(w.s, at, fresh);
 		fresh = NULL;
+		emptied = move_some(w.s);
 		full = is_full(w.s);
 		bits = w.s->bits;
 	}
 	rtlock_unlock(&w.s->lock);
 	rgk_free(fresh);
+	free_table(w.s, emptied);
 	if (full)
 		grow(w.s, bits);
 	return found;
@@ -460,7 +501,9 @@ size_t rg_map_len(const rg_map *m)
 struct walk {
 	rg_map *m;
 	unsigned shard;
-	struct entry *last; /* visited; a reference. NULL: the shard's start */
+	uint64_t at_hash;   /* everything of the shard below it was visited */
+	struct entry *last; /* visited; a reference; or NULL */
+	bool is_through;    /* the shard */
 	struct {
 		struct entry *e;
 		void *value;
@@ -468,42 +511,54 @@ struct walk {
 	unsigned n, at; /* of batch: [at, n) are not given back yet */
 };
 
-/* The first entry of s behind w->last, or NULL; *b: its bucket. Lock held. */
-static struct entry *behind_last(const struct walk *w, const struct shard *s,
-				 uint64_t *b)
+/* The first entry of its bucket that is not before w->at_hash, nor w->last or before
+ * it; or NULL. Lock held. */
+static struct entry *go_on(const struct walk *w, const struct shard *s)
 {
-	struct entry *e;
+	struct entry *e = *bucket_of(s, w->at_hash);
 
-	*b = w->last ? w->last->hash >> (64 - s->bits) : 0;
-	e = s->bucket[*b];
+	while (e && e->hash < w->at_hash)
+		e = e->next;
 	while (w->last && e &&
 	       compare(w->m, e, w->last->hash, w->last->key) <= 0)
 		e = e->next;
 	return e;
 }
 
-/* Take the next entries of the shard; false: there is none. */
-static bool fill(struct walk *w)
+/* Some of the next entries of the shard, perhaps none. false: that was the end. */
+static bool fill_some(struct walk *w, const struct shard *s)
 {
-	struct shard *s = &w->m->shards[w->shard];
-	struct entry *e;
-	uint64_t b;
+	struct entry *e = go_on(w, s);
 
-	w->n = w->at = 0;
-	rtlock_lock(&s->lock);
-	e = behind_last(w, s, &b);
-	while (w->n < BATCH) {
-		while (!e && ++b < UINT64_C(1) << s->bits)
-			e = s->bucket[b];
-		if (!e)
-			break;
+	for (int looks = 0; w->n < BATCH; e = e->next) {
+		while (!e) {
+			w->at_hash = next_bucket(s, w->at_hash);
+			if (!w->at_hash)
+				return false;
+			e = *bucket_of(s, w->at_hash);
+			if (!e && ++looks == LOOKS)
+				return true;
+		}
 		entry_ref(e);
 		retain(w->m, e->value);
 		w->batch[w->n].e = e;
 		w->batch[w->n++].value = e->value;
-		e = e->next;
 	}
-	rtlock_unlock(&s->lock);
+	w->at_hash = w->batch[w->n - 1].e->hash;
+	return true;
+}
+
+/* Take the next entries of the shard; false: there is none. */
+static bool fill(struct walk *w)
+{
+	struct shard *s = &w->m->shards[w->shard];
+
+	w->n = w->at = 0;
+	while (!w->n && !w->is_through) {
+		rtlock_lock(&s->lock);
+		w->is_through = !fill_some(w, s);
+		rtlock_unlock(&s->lock);
+	}
 	return w->n;
 }
 
@@ -562,6 +617,8 @@ rg_map_range(rg_map *m, bool (*fn)(const void *key, void *value, void *arg),
 		while (more && fill(&w))
 			more = visit_batch(&w, fn, arg);
 		set_last(&w, NULL);
+		w.at_hash = 0;
+		w.is_through = false;
 	}
 	cleanup_end(&c);
 }
@@ -573,6 +630,7 @@ static void reset_shard(struct shard *s)
 	memset(s->first, 0, sizeof s->first);
 	s->bucket = s->first;
 	s->bits = FIRST_BITS;
+	s->old = NULL;
 	set_count(s, 0);
 }
 
@@ -593,36 +651,52 @@ static void drop_table(const rg_map *m, struct entry **table, unsigned bits)
 		drop_chain(m, table[i]);
 }
 
-/*
- * At one moment for all shards: every lock is held while the tables are taken away,
- * which is quick, as only their addresses are. A small table, which lies in the
- * shard, is emptied into one chain.
- */
+/* The tables of a shard that was cleared. */
+struct dropped {
+	struct entry **table, **old; /* NULL: none, or it lies in the shard */
+	struct entry *chain[1 << FIRST_BITS]; /* which this is then */
+	unsigned bits, old_bits;
+};
+
+static struct dropped take_tables(struct shard *s)
+{
+	struct dropped d = {.bits = s->bits, .old_bits = s->old_bits};
+
+	if (s->bucket != s->first)
+		d.table = s->bucket;
+	if (s->old != s->first)
+		d.old = s->old;
+	memcpy(d.chain, s->first, sizeof s->first);
+	reset_shard(s);
+	return d;
+}
+
+static void drop(const rg_map *m, struct dropped *d)
+{
+	drop_table(m, d->chain, FIRST_BITS);
+	if (d->table)
+		drop_table(m, d->table, d->bits);
+	if (d->old)
+		drop_table(m, d->old, d->old_bits);
+	rgk_free(d->table);
+	rgk_free(d->old);
+}
+
+/* At one moment for all shards: every lock is held while the tables are taken away,
+ * which is quick, as only their addresses are. */
 void rg_map_clear(rg_map *m)
 {
-	struct {
-		struct entry **table, *chain[1 << FIRST_BITS];
-		unsigned bits;
-	} old[NSHARDS];
+	struct dropped d[NSHARDS];
 
 	sched_point();
 	for (int i = 0; i < NSHARDS; i++)
 		rtlock_lock(&m->shards[i].lock);
-	for (int i = 0; i < NSHARDS; i++) {
-		struct shard *s = &m->shards[i];
-
-		old[i].table = s->bucket == s->first ? NULL : s->bucket;
-		old[i].bits = s->bits;
-		memcpy(old[i].chain, s->first, sizeof s->first);
-		reset_shard(s);
-	}
+	for (int i = 0; i < NSHARDS; i++)
+		d[i] = take_tables(&m->shards[i]);
 	for (int i = 0; i < NSHARDS; i++)
 		rtlock_unlock(&m->shards[i].lock);
-	for (int i = 0; i < NSHARDS; i++) {
-		drop_table(m, old[i].table ? old[i].table : old[i].chain,
-			   old[i].bits);
-		rgk_free(old[i].table);
-	}
+	for (int i = 0; i < NSHARDS; i++)
+		drop(m, &d[i]);
 }
 
 rg_map *rg_map_new(size_t key_size, const rg_map_options *options)
@@ -651,10 +725,14 @@ void rg_map_free(rg_map *m)
 	if (!m)
 		return;
 	for (int i = 0; i < NSHARDS; i++) {
-		struct shard *s = &m->shards[i];
+		struct dropped d = take_tables(&m->shards[i]);
 
-		drop_table(m, s->bucket, s->bits);
-		free_table(s, s->bucket);
+		drop(m, &d);
 	}
 	rgk_free(m);
+}
+
+uint64_t map_seed(const rg_map *m)
+{
+	return m->seed;
 }

@@ -485,51 +485,6 @@ static void arguments_body(void *arg)
 	close(fd);
 }
 
-static void ended_context_body(void *arg)
-{
-	rg_ctx *ctx = rg_ctx_with_cancel(rg_ctx_background());
-
-	(void)arg;
-	T_CHECK(!rg_ctx_bind(ctx));
-	rg_ctx_cancel(ctx, 0);
-	T_CHECK_INT_EQ(rg_sleep(RG_HOUR), -ECANCELED);
-	for (int debug = 1; debug <= 2; debug++) {
-		char *text = dump_text(debug);
-
-		T_CHECK_STR_HAS(text, "ended_context_body");
-		free(text);
-	}
-	/* It is bound still. */
-	T_CHECK_INT_EQ(rg_sleep(RG_HOUR), -ECANCELED);
-	rg_ctx_unref(rg_ctx_bind(NULL));
-	rg_ctx_unref(ctx);
-}
-
-static void little_stack_ended_context(void *arg)
-{
-	ended_context_body(NULL);
-	rg_waitgroup_done(arg);
-}
-
-/* On a small stack another goroutine does the work. */
-static void ended_context_small_body(void *arg)
-{
-	rg_go_options options = {.stack_size = 16 * 1024};
-	rg_waitgroup w = {0};
-
-	(void)arg;
-	rg_waitgroup_add(&w, 1);
-	T_CHECK_INT_EQ(rg_go_with(&options, little_stack_ended_context, &w), 0);
-	rg_waitgroup_wait(&w);
-}
-
-static void dump_does_not_heed_the_ended_context(void **state)
-{
-	(void)state;
-	t_run_with(2, ended_context_body, NULL);
-	t_run_with(2, ended_context_small_body, NULL);
-}
-
 static void dump_bad_arguments_are_refused(void **state)
 {
 	(void)state;
@@ -828,7 +783,6 @@ int main(void)
 		cmocka_unit_test(dump_text_of_all_extras_stays_readable),
 		cmocka_unit_test(dump_text_shows_what_each_goroutine_waits_for),
 		cmocka_unit_test(dump_grouped_counts_equal_stacks),
-		cmocka_unit_test(dump_does_not_heed_the_ended_context),
 		cmocka_unit_test(dump_bad_arguments_are_refused),
 		cmocka_unit_test(dump_from_a_goroutine_with_little_stack_works),
 		cmocka_unit_test(dump_from_a_foreign_thread_works),

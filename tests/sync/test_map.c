@@ -299,99 +299,6 @@ static void map_concurrent_load_or_store_has_one_winner(void **state)
 	run_both(one_winner_body, NULL);
 }
 
-enum { SWAPS = 3000 };
-
-/* The value is a number, in a pointer. */
-static void increments(void *arg)
-{
-	struct race *r = arg;
-
-	for (int i = 0; i < SWAPS; i++) {
-		void *old;
-
-		do {
-			T_CHECK(rg_map_load(r->m, "n", &old));
-		} while (!rg_map_compare_and_swap(
-			r->m, "n", old, (void *)((uintptr_t)old + 1)));
-	}
-}
-
-static void increments_body(void *arg)
-{
-	struct race r = {.m = rg_map_new(0, NULL)};
-	void *n;
-
-	(void)arg;
-	T_CHECK_INT_EQ(rg_map_store(r.m, "n", NULL), 0);
-	for (int k = 0; k < WORKERS; k++)
-		T_CHECK_INT_EQ(rg_waitgroup_go(&r.w, increments, &r), 0);
-	rg_waitgroup_wait(&r.w);
-	T_CHECK(rg_map_load(r.m, "n", &n));
-	T_CHECK_INT_EQ((uintptr_t)n, WORKERS * SWAPS);
-	rg_map_free(r.m);
-}
-
-static void map_compare_and_swap_loses_no_increment(void **state)
-{
-	(void)state;
-	run_both(increments_body, NULL);
-}
-
-/* One stores key after key, and of each the one before: whatever a clear leaves is the
- * end of that row, in whichever shards it lies. */
-static void stores_a_row(void *arg)
-{
-	struct race *r = arg;
-
-	for (uint64_t k = 1; !r->stop; k++)
-		T_CHECK_INT_EQ(rg_map_store(r->m, &k, (void *)(uintptr_t)k), 0);
-}
-
-struct row {
-	uint64_t n, least, most;
-};
-
-static bool look_at(const void *key, void *value, void *arg)
-{
-	struct row *row = arg;
-	uint64_t k;
-
-	memcpy(&k, key, sizeof k);
-	T_CHECK_INT_EQ(k, (uint64_t)(uintptr_t)value);
-	row->n++;
-	row->least = k < row->least ? k : row->least;
-	row->most = k > row->most ? k : row->most;
-	return true;
-}
-
-static void clear_body(void *arg)
-{
-	struct race r = {.m = rg_map_new(8, NULL)};
-
-	(void)arg;
-	for (int i = 0; i < 200; i++) {
-		struct row row = {.least = UINT64_MAX};
-
-		r.stop = false;
-		T_CHECK_INT_EQ(rg_waitgroup_go(&r.w, stores_a_row, &r), 0);
-		WAIT_FOR(rg_map_len(r.m) > 100);
-		rg_map_clear(r.m);
-		r.stop = true;
-		rg_waitgroup_wait(&r.w);
-		rg_map_range(r.m, look_at, &row);
-		if (row.n)
-			T_CHECK_INT_EQ(row.most - row.least + 1, row.n);
-		rg_map_clear(r.m);
-	}
-	rg_map_free(r.m);
-}
-
-static void map_clear_is_at_one_moment(void **state)
-{
-	(void)state;
-	t_run_with(2, clear_body, NULL);
-}
-
 enum { RANGE_KEYS = 500, RANGES = 40 };
 
 /* Stores all keys over and over, with other ones that come and go. */
@@ -793,8 +700,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(map_random_operations_match_a_plain_map),
 		cmocka_unit_test(map_concurrent_load_or_store_has_one_winner),
-		cmocka_unit_test(map_compare_and_swap_loses_no_increment),
-		cmocka_unit_test(map_clear_is_at_one_moment),
 		cmocka_unit_test(map_range_while_it_grows_sees_each_key_once),
 		cmocka_unit_test(map_values_live_while_anyone_holds_them),
 		cmocka_unit_test(map_range_callback_may_change_the_map),
