@@ -28,6 +28,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "sched/point.h"
+#include "sync/lockreport.h"
 
 #define ELEM_SIZE_MAX 65535
 
@@ -126,6 +127,8 @@ RG_COLD RG_NORETURN static void refuse_null_elem(void)
 RG_COLD RG_NORETURN static void park_for_ever(enum wait_reason reason)
 {
 	(void)chan_self();
+	if (lockgraph_is_on())
+		lockreport_for_ever(reason);
 	for (;;)
 		sched_park(NULL, NULL, reason, NULL);
 }

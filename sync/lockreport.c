@@ -4,6 +4,8 @@
  */
 #include "sync/lockreport.h"
 
+#include <ringgo/runtime.h>
+
 #include <unistd.h>
 
 #include "sched/dump.h"
@@ -86,6 +88,37 @@ void lockreport_say(const struct lockcircle *c)
 {
 	/* Out of memory, or stderr is closed: the dumps have it still. */
 	(void)dump_run(STDERR_FILENO, body, (void *)(uintptr_t)c);
+}
+
+struct for_ever {
+	uint64_t goid;
+	enum wait_reason reason;
+};
+
+static int for_ever_body(struct dump *d, void *arg)
+{
+	const struct for_ever *f = arg;
+
+	textbuf_str(&d->buf, "ringgo: partial deadlock: ");
+	print_goroutine(&d->text, f->goid);
+	textbuf_str(&d->buf, " waits for ever: ");
+	textbuf_str(&d->buf, g_wait_reason_name(f->reason));
+	textbuf_char(&d->buf, '\n');
+	while (!d->buf.err && dump_next(d))
+		for (size_t i = 0; i < d->n; i++)
+			if (d->portion[i].goid == f->goid)
+				dumptext_goroutine(&d->text, &d->portion[i]);
+	return textbuf_flush(&d->buf);
+}
+
+void lockreport_for_ever(enum wait_reason reason)
+{
+	struct for_ever f = {.goid = rg_goid(), .reason = reason};
+
+	/* A program that only serves has nothing better for its main one. */
+	if (!f.goid || (f.goid == 1 && reason == WAIT_SELECT_NONE))
+		return;
+	(void)dump_run(STDERR_FILENO, for_ever_body, &f);
 }
 
 void lockreport_dump(struct dumptext *d)

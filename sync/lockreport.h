@@ -8,7 +8,8 @@
  *			goroutine 9 locked in refund
  *		...
  *
- * and, on stderr, their stacks.
+ * and, on stderr, their stacks. So is a goroutine that waits at a channel that is NULL, or
+ * in a select without cases, unless that is the main one.
  */
 #ifndef RG_SYNC_LOCKREPORT_H
 #define RG_SYNC_LOCKREPORT_H
@@ -19,6 +20,10 @@ struct dumptext;
 
 /* lockreport_say - to stderr. c lives on. Goroutines; parks. */
 void lockreport_say(const struct lockcircle *c);
+
+/* lockreport_for_ever - the calling goroutine is about to park, for a reason that nobody
+ * can end: say so. Parks. On a foreign thread nothing. */
+void lockreport_for_ever(enum wait_reason reason);
 
 /* lockreport_dump - all that were found, to d; the hook of rg_dump. */
 void lockreport_dump(struct dumptext *d);

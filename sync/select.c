@@ -37,6 +37,7 @@
 #include "sched/point.h"
 #include "sched/sched.h"
 #include "sync/chan.h"
+#include "sync/lockreport.h"
 
 enum { SMALL_CASES = 8, CASES_MAX = 65536 };
 
@@ -330,6 +331,8 @@ static int select_parked(struct sel *s, rg_time deadline)
 	struct sudog *winner;
 	rg_case *cs;
 
+	if (lockgraph_is_on() && !s->n && deadline == RG_FOREVER)
+		lockreport_for_ever(reason);
 	wake_begin(gp);
 	gp->park_slot = NULL;
 	enqueue_all(s, gp);

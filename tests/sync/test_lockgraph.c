@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "kernel-iface/alloc.h"
+#include "sched/sched.h"
 #include "sync/lockgraph.h"
 
 static rg_mutex a, b, c;
@@ -295,6 +296,74 @@ static void lockgraph_wait_for_ones_own_group_is_reported(void **state)
 	expect_text(held_wait_body, held_texts);
 }
 
+/* ---- for ever ------------------------------------------------------------------------ */
+
+static void nil_recv(void *arg)
+{
+	rg_chan_recv(arg, NULL);
+	T_FAIL("not reached");
+}
+
+static void no_cases(void *arg)
+{
+	(void)arg;
+	rg_select(NULL, 0);
+	T_FAIL("not reached");
+}
+
+static bool is_not_for_ever(struct g *gp, void *arg)
+{
+	(void)arg;
+	return g_state(gp) != G_WAITING ||
+	       (gp->wait_reason != WAIT_CHAN_RECV_NIL &&
+		gp->wait_reason != WAIT_SELECT_NONE);
+}
+
+static struct g *parked_for_ever;
+
+static bool find_for_ever(struct g *gp, void *arg)
+{
+	(void)arg;
+	if (!is_not_for_ever(gp, NULL))
+		parked_for_ever = gp;
+	return !parked_for_ever;
+}
+
+static void wait_for_ever(void (*fn)(void *arg))
+{
+	T_CHECK_INT_EQ(rg_go(fn, NULL), 0);
+	WAIT_FOR((sched_each_g(find_for_ever, NULL), parked_for_ever));
+}
+
+static void nil_body(void *arg)
+{
+	(void)arg;
+	wait_for_ever(nil_recv);
+}
+
+static void no_cases_body(void *arg)
+{
+	(void)arg;
+	wait_for_ever(no_cases);
+}
+
+static void lockgraph_wait_for_nothing_is_reported(void **state)
+{
+	static const char *const nil_texts[] = {
+		"partial deadlock: goroutine 2 waits for ever: chan receive "
+		"(nil chan)\ngoroutine 2 [",
+		"nil_recv(...)", NULL};
+	static const char *const none_texts[] = {
+		"partial deadlock: goroutine 2 waits for ever: select "
+		"(no cases)\ngoroutine 2 [",
+		"no_cases(...)", NULL};
+
+	(void)state;
+	expect_text(nil_body, nil_texts);
+	expect_text(no_cases_body, none_texts);
+	expect_silence(nil_body, "deadlock=0");
+}
+
 /* ---- what is none -------------------------------------------------------------------- */
 
 enum { LOCKS = 6, WORKERS = 8, TURNS = 3000 };
@@ -406,6 +475,7 @@ int main(void)
 		cmocka_unit_test(lockgraph_lock_taken_twice_is_reported),
 		cmocka_unit_test(lockgraph_read_lock_taken_twice_is_reported),
 		cmocka_unit_test(lockgraph_wait_for_ones_own_group_is_reported),
+		cmocka_unit_test(lockgraph_wait_for_nothing_is_reported),
 		cmocka_unit_test(
 			lockgraph_locks_in_order_or_handed_on_are_no_deadlock),
 		cmocka_unit_test(lockgraph_is_empty_after_the_runtime),
