@@ -20,7 +20,7 @@
 #define DEBUGENV_KEYS(X)                                                       \
 	X(leak,                                                                \
 	  2) /* 1: report at the end, 2: and rg_run returns 23; leak.h */      \
-	X(seed, 1) /* 1: say at the end how the seeded run went; seed.h */       \
+	X(seed, 1)     /* 1: say at the end how the seeded run went; seed.h */ \
 	X(deadlock, 1) /* 1: report circles of locks; sync/lockgraph.h */
 
 #define DEBUGENV_FIELD(name, max) int name;

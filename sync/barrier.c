@@ -24,6 +24,7 @@
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
 #include "sched/bubble.h"
+#include "sched/point.h"
 #include "sync/parklot.h"
 
 _Static_assert(sizeof(rg_barrier) == 16, "part of the ABI");
@@ -84,6 +85,7 @@ bool rg_barrier_wait(rg_barrier *b)
 	struct arrival a = {.b = b};
 	struct parked parked;
 
+	sched_point();
 	check_bubble(b, "wait at");
 	san_release(b);
 	while (!parklot_park(&parked, b, must_wait, &a, false,
@@ -118,6 +120,7 @@ void rg_barrier_leave(rg_barrier *b)
 {
 	struct arrival a = {.b = b};
 
+	sched_point();
 	check_bubble(b, "leave of");
 	san_release(b);
 	parklot_unpark_all(b, leave_locked, &a);

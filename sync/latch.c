@@ -19,6 +19,7 @@
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/sanitize.h"
 #include "sched/bubble.h"
+#include "sched/point.h"
 #include "sync/parklot.h"
 
 _Static_assert(sizeof(rg_latch) == 8, "part of the ABI");
@@ -81,8 +82,10 @@ static bool open_locked(void *arg)
 bool rg_latch_count_down(rg_latch *l)
 {
 	struct opening o = {.l = l};
-	uint32_t n = load(l);
+	uint32_t n;
 
+	sched_point();
+	n = load(l);
 	if (!n)
 		return false;
 	check_bubble(l, "count down of");
@@ -114,6 +117,7 @@ void rg_latch_wait(rg_latch *l)
 {
 	struct parked parked;
 
+	sched_point();
 	while (!rg_latch_is_open(l)) {
 		check_bubble(l, "wait at");
 		if (parklot_park(&parked, l, is_shut, l, false, wait_reason(l)))

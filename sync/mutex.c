@@ -167,29 +167,28 @@ static RG_NOINLINE void lock_slow(rg_mutex *m, uintptr_t pc)
 	}
 }
 
-static inline void lock(rg_mutex *m)
+static inline void lock(rg_mutex *m, uintptr_t pc)
 {
-	uintptr_t pc = (uintptr_t)__builtin_return_address(0);
-
 	if (rg_unlikely(!cas_acquire(m, 0, M_LOCKED)))
 		lock_slow(m, pc);
 	san_acquire(m);
+}
+
+RG_COLD static void lock_at_point(rg_mutex *m, uintptr_t pc)
+{
+	sched_point();
+	lock(m, pc);
 	if (lockgraph_is_on())
 		lockgraph_took(m, "rg_mutex", HOLD_WRITE, pc);
 }
 
-RG_COLD static void lock_at_point(rg_mutex *m)
-{
-	sched_point_slow();
-	lock(m);
-}
-
+/* The fast path has no frame: pc, for the lock graph, is a matter of the other one. */
 void rg_mutex_lock(rg_mutex *m)
 {
-	if (sched_point_is_due())
-		lock_at_point(m);
+	if (sched_point_is_due() || lockgraph_is_on())
+		lock_at_point(m, (uintptr_t)__builtin_return_address(0));
 	else
-		lock(m);
+		lock(m, 0);
 }
 
 bool rg_mutex_try_lock(rg_mutex *m)
@@ -256,21 +255,21 @@ static RG_NOINLINE void unlock_slow(rg_mutex *m)
 static inline void unlock(rg_mutex *m)
 {
 	san_release(m);
-	if (lockgraph_is_on())
-		lockgraph_gives(m, HOLD_WRITE);
 	if (rg_unlikely(!cas_release(m, M_LOCKED, 0)))
 		unlock_slow(m);
 }
 
 RG_COLD static void unlock_at_point(rg_mutex *m)
 {
-	sched_point_slow();
+	sched_point();
+	if (lockgraph_is_on())
+		lockgraph_gives(m, HOLD_WRITE);
 	unlock(m);
 }
 
 void rg_mutex_unlock(rg_mutex *m)
 {
-	if (sched_point_is_due())
+	if (sched_point_is_due() || lockgraph_is_on())
 		unlock_at_point(m);
 	else
 		unlock(m);
