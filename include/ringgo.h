@@ -23,6 +23,7 @@
 #include <ringgo/synctest.h>
 #include <ringgo/io.h>
 #include <ringgo/file.h>
+#include <ringgo/socket.h>
 #include <ringgo/process.h>
 #include <ringgo/net.h>
 #include <ringgo/http.h>

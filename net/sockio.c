@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+/*
+ * sockio - sockets by their number: rg_socket ... rg_shutdown.
+ *
+ *   I1  one call is one operation; -EAGAIN without MSG_DONTWAIT (the kernel gave up
+ *       waiting by itself) becomes a poll and another try.
+ *   I2  sends never raise SIGPIPE.
+ *   I3  on streams the kernel goes on after a short send (MSG_WAITALL; ignored for
+ *       datagrams). Not with control data: before Linux 6.8 what was sent once more
+ *       took it along again.
+ * A message's name and buffers are those of the caller; where POSIX's call has no
+ * msghdr, it lives in our frame, which is parked until the operation is over.
+ *
+ * Callers: goroutines and foreign threads.
+ */
+#include <ringgo/socket.h>
+
+#include <unistd.h>
+
+#include "kernel-iface/op_net.h"
+#include "kernel-iface/op_wait.h"
+#include "sched/cancel.h"
+#include "sched/g.h"
+#include "sched/opwait.h"
+
+/* I1 */
+static int run(int fd, enum fd_dir dir, const struct op_sqe *s, int flags)
+{
+	for (;;) {
+		int ret = opwait_fd(fd, dir, s);
+		struct op_sqe poll_sqe;
+
+		if (ret != -EAGAIN || flags & MSG_DONTWAIT)
+			return ret;
+		op_poll(&poll_sqe, fd, dir == FD_READ ? POLLIN : POLLOUT);
+		ret = opwait_fd(fd, dir, &poll_sqe);
+		if (ret < 0)
+			return ret;
+	}
+}
+
+int rg_socket(int domain, int type, int protocol)
+{
+	struct g *gp = getg();
+	int err = gp && gp->token ? cancel_token_err(gp->token) : 0;
+	int fd;
+
+	if (err)
+		return err;
+	fd = socket(domain, type, protocol);
+	return fd < 0 ? -errno : fd;
+}
+
+int rg_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct op_sqe s;
+
+	op_connect(&s, fd, addr, len);
+	return opwait_fd(fd, FD_WRITE, &s);
+}
+
+int rg_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	struct op_sqe s;
+
+	op_accept(&s, fd, addr, len, flags);
+	return run(fd, FD_READ, &s, 0);
+}
+
+ssize_t rg_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	struct op_sqe s;
+
+	op_recvmsg(&s, fd, msg, (unsigned)flags);
+	return run(fd, FD_READ, &s, flags);
+}
+
+ssize_t rg_recvfrom(int fd, void *buf, size_t n, int flags,
+		    struct sockaddr *from, socklen_t *from_len)
+{
+	struct iovec v = {buf, n};
+	struct msghdr msg = {.msg_name = from, .msg_iov = &v, .msg_iovlen = 1};
+	struct op_sqe s;
+	ssize_t ret;
+
+	if (!from) {
+		op_recv(&s, fd, buf, n, flags);
+		return run(fd, FD_READ, &s, flags);
+	}
+	if (!from_len)
+		return -EFAULT;
+	msg.msg_namelen = *from_len;
+	ret = rg_recvmsg(fd, &msg, flags);
+	if (ret >= 0)
+		*from_len = msg.msg_namelen;
+	return ret;
+}
+
+static int send_flags(int flags)
+{
+	flags |= MSG_NOSIGNAL;                                     /* I2 */
+	return flags & MSG_DONTWAIT ? flags : flags | MSG_WAITALL; /* I3 */
+}
+
+ssize_t rg_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	bool has_control = msg && msg->msg_controllen > 0;
+	struct op_sqe s;
+
+	flags = has_control ? flags | MSG_NOSIGNAL : send_flags(flags);
+	op_sendmsg(&s, fd, (struct msghdr *)(uintptr_t)msg, (unsigned)flags);
+	return run(fd, FD_WRITE, &s, flags);
+}
+
+ssize_t rg_sendto(int fd, const void *buf, size_t n, int flags,
+		  const struct sockaddr *to, socklen_t to_len)
+{
+	struct iovec v = {(void *)(uintptr_t)buf, n};
+	const struct msghdr msg = {.msg_name = (void *)(uintptr_t)to,
+				   .msg_namelen = to_len,
+				   .msg_iov = &v,
+				   .msg_iovlen = 1};
+	struct op_sqe s;
+
+	if (to)
+		return rg_sendmsg(fd, &msg, flags);
+	flags = send_flags(flags);
+	op_send(&s, fd, buf, n, flags);
+	return run(fd, FD_WRITE, &s, flags);
+}
+
+int rg_shutdown(int fd, int how)
+{
+	/* In place: it does not block, and the ring starts a thread for it. */
+	return shutdown(fd, how) == 0 ? 0 : -errno;
+}
