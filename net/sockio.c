@@ -5,9 +5,8 @@
  *   I1  one call is one operation; -EAGAIN without MSG_DONTWAIT (the kernel gave up
  *       waiting by itself) becomes a poll and another try.
  *   I2  sends never raise SIGPIPE.
- *   I3  on streams the kernel goes on after a short send (MSG_WAITALL; ignored for
- *       datagrams). Not with control data: before Linux 6.8 what was sent once more
- *       took it along again.
+ *   I3  on streams the kernel goes on after a short send (MSG_WAITALL). Not with
+ *       control data: before Linux 6.8 what was sent once more took it along again.
  * A message's name and buffers are those of the caller; where POSIX's call has no
  * msghdr, it lives in our frame, which is parked until the operation is over.
  *
@@ -19,6 +18,7 @@
 
 #include "kernel-iface/op_net.h"
 #include "kernel-iface/op_wait.h"
+#include "net/dgram.h"
 #include "sched/cancel.h"
 #include "sched/g.h"
 #include "sched/opwait.h"
@@ -96,20 +96,41 @@ ssize_t rg_recvfrom(int fd, void *buf, size_t n, int flags,
 	return ret;
 }
 
-static int send_flags(int flags)
+static bool is_stream(int fd)
 {
-	flags |= MSG_NOSIGNAL;                                     /* I2 */
-	return flags & MSG_DONTWAIT ? flags : flags | MSG_WAITALL; /* I3 */
+	socklen_t len = sizeof(int);
+	int type = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	       type == SOCK_STREAM;
+}
+
+/* How the operation is to be sent: its flags, from the caller's. */
+static int send_flags(int fd, int flags, bool has_control)
+{
+	flags |= MSG_NOSIGNAL; /* I2 */
+	if (!is_stream(fd))
+		return flags | MSG_DONTWAIT; /* dgram.h says why */
+	if (flags & MSG_DONTWAIT || has_control)
+		return flags;
+	return flags | MSG_WAITALL; /* I3 */
+}
+
+static ssize_t send_by(int fd, const struct op_sqe *s, int asked, int used)
+{
+	if (used & MSG_DONTWAIT && !(asked & MSG_DONTWAIT))
+		return dgram_send(fd, s);
+	return run(fd, FD_WRITE, s, used);
 }
 
 ssize_t rg_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	bool has_control = msg && msg->msg_controllen > 0;
+	int used = send_flags(fd, flags, has_control);
 	struct op_sqe s;
 
-	flags = has_control ? flags | MSG_NOSIGNAL : send_flags(flags);
-	op_sendmsg(&s, fd, (struct msghdr *)(uintptr_t)msg, (unsigned)flags);
-	return run(fd, FD_WRITE, &s, flags);
+	op_sendmsg(&s, fd, (struct msghdr *)(uintptr_t)msg, (unsigned)used);
+	return send_by(fd, &s, flags, used);
 }
 
 ssize_t rg_sendto(int fd, const void *buf, size_t n, int flags,
@@ -121,12 +142,13 @@ ssize_t rg_sendto(int fd, const void *buf, size_t n, int flags,
 				   .msg_iov = &v,
 				   .msg_iovlen = 1};
 	struct op_sqe s;
+	int used;
 
 	if (to)
 		return rg_sendmsg(fd, &msg, flags);
-	flags = send_flags(flags);
-	op_send(&s, fd, buf, n, flags);
-	return run(fd, FD_WRITE, &s, flags);
+	used = send_flags(fd, flags, false);
+	op_send(&s, fd, buf, n, used);
+	return send_by(fd, &s, flags, used);
 }
 
 int rg_shutdown(int fd, int how)

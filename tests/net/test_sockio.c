@@ -267,6 +267,33 @@ TEST(sockio_datagrams_have_senders_and_ends)
 	close_both((int[]){fa, fb});
 }
 
+/* The receiver's queue is full: what waited for it arrives whole. */
+TEST(sockio_datagrams_that_waited_for_room_are_whole)
+{
+	char buf[8], data[8] = "1234567";
+	struct io_call c = {.fn = do_send, .buf = data, .n = 8};
+	rg_waitgroup w = {0};
+	int s[2], sent = 0;
+
+	make_sockets(SOCK_DGRAM, s);
+	c.fd = s[0];
+	c.flags = MSG_DONTWAIT;
+	while ((c.ret = do_send(&c)) == 8)
+		sent++;
+	T_CHECK_INT_EQ(c.ret, -EAGAIN);
+	c.flags = 0;
+	io_call_park(&c, &w);
+	for (int i = 0; i <= sent; i++) {
+		T_CHECK_INT_EQ(rg_recvfrom(s[1], buf, 8, 0, NULL, NULL), 8);
+		T_CHECK_MEM_EQ(buf, data, 8);
+	}
+	rg_waitgroup_wait(&w);
+	T_CHECK_INT_EQ(c.ret, 8);
+	T_CHECK_INT_EQ(rg_recvfrom(s[1], buf, 8, MSG_DONTWAIT, NULL, NULL),
+		       -EAGAIN);
+	close_both(s);
+}
+
 /* ---- descriptors that come along ---------------------------------------- */
 
 static void send_fd(int s, int fd)
@@ -432,6 +459,8 @@ int main(void)
 		cmocka_unit_test(sockio_sends_on_streams_are_whole),
 		cmocka_unit_test(sockio_connect_tells_why_not),
 		cmocka_unit_test(sockio_datagrams_have_senders_and_ends),
+		cmocka_unit_test(
+			sockio_datagrams_that_waited_for_room_are_whole),
 		cmocka_unit_test(sockio_descriptors_are_passed),
 		cmocka_unit_test(sockio_parked_calls_end_by_close_and_context),
 		cmocka_unit_test(sockio_heed_a_context_that_has_ended),
