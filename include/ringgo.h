@@ -26,6 +26,7 @@
 #include <ringgo/socket.h>
 #include <ringgo/process.h>
 #include <ringgo/net.h>
+#include <ringgo/packet.h>
 #include <ringgo/http.h>
 
 #endif

@@ -23,7 +23,7 @@
 #include "kernel-iface/op_net.h"
 #include "net/conn.h"
 #include "net/resolve.h"
-#include "net/tcpopt.h"
+#include "net/sockopt.h"
 #include "sched/cancel.h"
 #include "sched/g.h"
 #include "sched/opwait.h"
@@ -31,6 +31,12 @@
 
 #define SHARE_MIN    (2 * RG_SECOND)
 #define SELF_RETRIES 2
+
+struct dialling {
+	const rg_net_options *o; /* may be NULL */
+	union addr_ip local;     /* to bind to; AF_UNSPEC: the kernel chooses */
+	struct rg_conn *c;
+};
 
 /* ---- time --------------------------------------------------------------- */
 
@@ -58,18 +64,32 @@ static rg_time share_of(rg_time deadline, rg_time now, unsigned n_left)
 
 /* ---- one address -------------------------------------------------------- */
 
-/* A connected socket of its own, or a negative errno. */
-static int connect_socket(const struct sockaddr *sa, socklen_t len,
-			  rg_time deadline)
+static int bind_local(const struct dialling *d, int fd, int family)
 {
-	int fd = tcpopt_socket(sa->sa_family);
+	if (d->local.sa.sa_family == AF_UNSPEC || family == AF_UNIX)
+		return 0;
+	if (d->local.sa.sa_family != family)
+		return -EAFNOSUPPORT;
+	return bind(fd, &d->local.sa, addr_ip_len(&d->local)) ? -errno : 0;
+}
+
+/* A connected socket of its own, or a negative errno. */
+static int connect_socket(const struct dialling *d, const struct sockaddr *sa,
+			  socklen_t len, rg_time deadline)
+{
+	int fd = sockopt_open(sa->sa_family, SOCK_STREAM, d->o);
 	struct op_sqe s;
 	int err;
 
 	if (fd < 0)
 		return fd;
-	op_connect(&s, fd, sa, len);
-	err = opwait_fd_until(fd, FD_WRITE, &s, deadline);
+	err = sockopt_control(fd, d->o);
+	if (!err)
+		err = bind_local(d, fd, sa->sa_family);
+	if (!err) {
+		op_connect(&s, fd, sa, len);
+		err = opwait_fd_until(fd, FD_WRITE, &s, deadline);
+	}
 	if (err >= 0)
 		return fd;
 	close(fd); /* I1: nothing is in flight any more */
@@ -95,18 +115,19 @@ static void close_hard(int fd)
 	close(fd);
 }
 
-static int dial_ip(const union addr_ip *a, rg_time deadline, struct rg_conn *c)
+static int dial_ip(const struct dialling *d, const union addr_ip *a,
+		   rg_time deadline)
 {
 	for (int tries = 0;; tries++) {
 		union addr_ip peer = *a;
-		int fd = connect_socket(&a->sa, addr_ip_len(a), deadline);
+		int fd = connect_socket(d, &a->sa, addr_ip_len(a), deadline);
 
 		if (fd == -EADDRNOTAVAIL && tries < SELF_RETRIES)
 			continue;
 		if (fd < 0)
 			return fd;
 		if (!is_to_itself(fd, &peer)) {
-			conn_adopt(c, fd, &peer, addr_ip_len(&peer));
+			conn_adopt(d->c, fd, &peer, addr_ip_len(&peer));
 			return 0;
 		}
 		close_hard(fd);
@@ -117,8 +138,8 @@ static int dial_ip(const union addr_ip *a, rg_time deadline, struct rg_conn *c)
 
 /* ---- all of them -------------------------------------------------------- */
 
-static int dial_tcp(enum addr_network network, const char *address,
-		    struct rg_conn *c)
+static int dial_tcp(const struct dialling *d, enum addr_network network,
+		    const char *address)
 {
 	rg_time deadline = rg_ctx_deadline(rg_ctx_current());
 	struct addr_parts parts;
@@ -131,8 +152,8 @@ static int dial_tcp(enum addr_network network, const char *address,
 	if (err)
 		return err;
 	for (unsigned i = 0; i < r.n; i++) {
-		err = dial_ip(&r.addr[i], share_of(deadline, rg_now(), r.n - i),
-			      c);
+		err = dial_ip(d, &r.addr[i],
+			      share_of(deadline, rg_now(), r.n - i));
 		if (!err)
 			return 0;
 		if (context_error())
@@ -143,7 +164,7 @@ static int dial_tcp(enum addr_network network, const char *address,
 	return first;
 }
 
-static int dial_unix(const char *address, struct rg_conn *c)
+static int dial_unix(const struct dialling *d, const char *address)
 {
 	struct sockaddr_un un;
 	socklen_t len;
@@ -153,31 +174,52 @@ static int dial_unix(const char *address, struct rg_conn *c)
 		return fd;
 	if (len <= offsetof(struct sockaddr_un, sun_path))
 		return -EINVAL; /* "@": only a listener lets a name be chosen */
-	fd = connect_socket((const struct sockaddr *)&un, len, RG_FOREVER);
+	fd = connect_socket(d, (const struct sockaddr *)&un, len, RG_FOREVER);
 	if (fd < 0)
 		return fd;
-	conn_adopt(c, fd, NULL, 0);
+	conn_adopt(d->c, fd, NULL, 0);
+	return 0;
+}
+
+/* "host:port", the host a literal or empty. */
+static int read_local(const char *address, union addr_ip *out)
+{
+	struct addr_parts parts;
+	int err = addr_split(address, &parts);
+
+	if (!err)
+		err = addr_literal(&parts, out);
+	return err == -ENOENT ? -EINVAL : err;
+}
+
+int rg_dial_with(const char *network, const char *address,
+		 const rg_net_options *o, rg_conn **out)
+{
+	struct dialling d = {.o = o, .local = {.sa = {.sa_family = AF_UNSPEC}}};
+	int net = addr_network_of(network);
+	int err = 0;
+
+	sched_point();
+	if (net < 0 || !address || !out)
+		return -EINVAL;
+	if (o && o->local_address)
+		err = read_local(o->local_address, &d.local);
+	if (err)
+		return err;
+	d.c = conn_alloc();
+	if (!d.c)
+		return -ENOMEM;
+	err = net == ADDR_UNIX ? dial_unix(&d, address)
+			       : dial_tcp(&d, (enum addr_network)net, address);
+	if (err) {
+		conn_discard(d.c);
+		return err;
+	}
+	*out = d.c;
 	return 0;
 }
 
 int rg_dial(const char *network, const char *address, rg_conn **out)
 {
-	int net = addr_network_of(network);
-	struct rg_conn *c;
-	int err;
-
-	sched_point();
-	if (net < 0 || !address || !out)
-		return -EINVAL;
-	c = conn_alloc();
-	if (!c)
-		return -ENOMEM;
-	err = net == ADDR_UNIX ? dial_unix(address, c)
-			       : dial_tcp((enum addr_network)net, address, c);
-	if (err) {
-		conn_discard(c);
-		return err;
-	}
-	*out = c;
-	return 0;
+	return rg_dial_with(network, address, NULL, out);
 }

@@ -27,6 +27,40 @@ typedef struct rg_conn rg_conn;
 RG_API int rg_listen(const char *network, const char *address,
 		     rg_listener **out);
 
+/*
+ * rg_net_options - how a socket is made; zero: the defaults, which are TCP_NODELAY and
+ * keep-alive after 15 s. Accepted connections inherit those of their listener.
+ * There is no lingering close: it would block a thread; RESET_ON_CLOSE is what is left
+ * of it.
+ */
+enum {
+	RG_NET_REUSE_PORT = 1, /* SO_REUSEPORT: several share an address */
+	RG_NET_DELAY = 2,      /* Nagle's algorithm on */
+	RG_NET_NO_KEEPALIVE = 4,
+	RG_NET_RESET_ON_CLOSE = 8, /* what was not sent is dropped */
+};
+
+typedef struct rg_net_options {
+	unsigned flags;  /* RG_NET_* */
+	int backlog;     /* of a listener; 0: the kernel's maximum */
+	int recv_buffer; /* bytes; 0: the kernel's default */
+	int send_buffer;
+	rg_duration keepalive;     /* silence before and between probes */
+	const char *local_address; /* dial from this "address:port", no name */
+	/* Called with each new socket before it is bound or connected; what it
+	 * returns, when negative, is the call's failure. Must not park. */
+	int (*control)(int fd, void *arg);
+	void *control_arg;
+	void *reserved_[4];
+} rg_net_options;
+
+/* rg_listen_with, rg_dial_with - rg_listen and rg_dial with options (NULL: none).
+ * -EINVAL: unknown flags, negative sizes. */
+RG_API int rg_listen_with(const char *network, const char *address,
+			  const rg_net_options *options, rg_listener **out);
+RG_API int rg_dial_with(const char *network, const char *address,
+			const rg_net_options *options, rg_conn **out);
+
 /* rg_listener_accept - parks for a connection. -ECANCELED: closed. On EMFILE and the
  * like it backs off and goes on. */
 RG_API int rg_listener_accept(rg_listener *l, rg_conn **out);
