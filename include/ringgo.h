@@ -27,6 +27,7 @@
 #include <ringgo/process.h>
 #include <ringgo/net.h>
 #include <ringgo/packet.h>
+#include <ringgo/bufio.h>
 #include <ringgo/http.h>
 
 #endif

@@ -166,6 +166,11 @@ void conn_adopt(struct rg_conn *c, int fd, const union addr_ip *peer,
 	}
 }
 
+bool conn_is_stream(const struct rg_conn *c)
+{
+	return c->ops == &stream_ops;
+}
+
 void conn_discard(struct rg_conn *c)
 {
 	rgk_free(c);

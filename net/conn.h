@@ -68,4 +68,7 @@ void conn_adopt(struct rg_conn *c, int fd, const union addr_ip *peer,
 		socklen_t peer_len);
 void conn_discard(struct rg_conn *c);
 
+/* conn_is_stream - c is a plain stream, nothing lies between it and its socket. */
+bool conn_is_stream(const struct rg_conn *c);
+
 #endif

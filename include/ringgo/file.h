@@ -58,6 +58,24 @@ RG_API ssize_t rg_tee(int fd_in, int fd_out, size_t len, unsigned flags);
  */
 RG_API ssize_t rg_sendfile(int fd_out, int fd_in, off_t *off, size_t n);
 
+/*
+ * rg_dir_open - list the folder path. rg_dir_next - 1: *out is the next entry, in the
+ * order of the file system, without "." and ".."; its name is valid until the next call
+ * with d. 0: that was all; or a negative errno. One goroutine at a time.
+ * rg_dir_close - does not heed the bound context.
+ */
+typedef struct rg_dir rg_dir;
+
+typedef struct rg_dir_entry {
+	const char *name;
+	uint64_t ino;
+	unsigned char type; /* DT_REG ...; DT_UNKNOWN where it is not known */
+} rg_dir_entry;
+
+RG_API int rg_dir_open(int dirfd, const char *path, rg_dir **out);
+RG_API int rg_dir_next(rg_dir *d, rg_dir_entry *out);
+RG_API int rg_dir_close(rg_dir *d);
+
 RG_END_DECLS
 
 #endif

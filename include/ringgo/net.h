@@ -86,6 +86,21 @@ RG_API ssize_t rg_conn_write_some(rg_conn *c, const void *buf, size_t n);
 RG_API ssize_t rg_conn_writev(rg_conn *c, const struct iovec *v, int n);
 RG_API int rg_conn_close_write(rg_conn *c);
 
+/*
+ * Descriptors over a unix connection, -EOPNOTSUPP on others.
+ * rg_conn_write_fds - all n > 0 bytes; with the first one go duplicates of n_fds >= 1
+ * descriptors, at most RG_CONN_FDS_MAX.
+ * rg_conn_read_fds - some bytes, as rg_conn_read, and what came with them: *n_fds is how
+ * many fds has room for, then how many came, all close-on-exec; those without room are
+ * closed. *n_fds -EMFILE: the process had no descriptors left, none was taken; the
+ * bytes are there. A plain rg_conn_read drops the descriptors.
+ */
+enum { RG_CONN_FDS_MAX = 253 };
+RG_API ssize_t rg_conn_write_fds(rg_conn *c, const void *buf, size_t n,
+				 const int *fds, int n_fds);
+RG_API ssize_t rg_conn_read_fds(rg_conn *c, void *buf, size_t n, int *fds,
+				int *n_fds);
+
 /* rg_conn_close - ends it for everyone, wakes whoever is parked on it (-ECANCELED),
  * gives up the caller's reference, always. 0 or a negative errno; the first call
  * returns when the descriptor is closed, another one -ECANCELED at once. */
