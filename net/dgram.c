@@ -6,9 +6,9 @@
 
 #include <errno.h>
 
-#include "kernel-iface/clock.h"
 #include "kernel-iface/op_wait.h"
 #include "sched/opwait.h"
+#include "sched/seed.h"
 
 #define NAP_MIN RG_MILLISECOND
 #define NAP_MAX (32 * RG_MILLISECOND)
@@ -16,15 +16,15 @@
 /* I2, the peer's: 0 when the nap is over. */
 static int nap_on(int fd, rg_duration *nap)
 {
-	/* Of the real clock, which the wait is for, also in a synctest bubble. */
-	rg_time end = clock_now() + *nap;
+	/* Of the clock that the wait is for, also in a synctest bubble. */
+	rg_time end = sched_now() + *nap;
 	struct op_sqe s;
 	int ret;
 
 	op_poll(&s, fd, 0);
 	ret = opwait_fd_until(fd, FD_WRITE, &s, timer_after(*nap));
 	*nap = *nap < NAP_MAX ? 2 * *nap : NAP_MAX;
-	if (ret == -ETIMEDOUT && clock_now() >= end)
+	if (ret == -ETIMEDOUT && sched_now() >= end)
 		return 0;
 	return ret < 0 ? ret : 0;
 }

@@ -20,6 +20,7 @@
 #include "kernel-iface/op_net.h"
 #include "net/conn.h"
 #include "sched/opwait.h"
+#include "sched/point.h"
 
 static_assert(RG_CONN_FDS_MAX == 253, "SCM_MAX_FD of Linux");
 
@@ -86,6 +87,7 @@ ssize_t rg_conn_write_fds(rg_conn *c, const void *buf, size_t n, const int *fds,
 {
 	ssize_t ret;
 
+	sched_point();
 	if (n == 0 || n > SSIZE_MAX || n_fds < 1 || n_fds > RG_CONN_FDS_MAX)
 		return -EINVAL;
 	ret = netfd_lock(&c->nf, FD_WRITE);
@@ -151,6 +153,7 @@ ssize_t rg_conn_read_fds(rg_conn *c, void *buf, size_t n, int *fds, int *n_fds)
 {
 	ssize_t ret;
 
+	sched_point();
 	if (n == 0 || *n_fds < 0)
 		return -EINVAL;
 	ret = netfd_lock(&c->nf, FD_READ);

@@ -19,6 +19,7 @@
 #include "net/dgram.h"
 #include "net/netfd.h"
 #include "sched/opwait.h"
+#include "sched/point.h"
 
 struct rg_packet {
 	struct netfd nf;
@@ -42,6 +43,7 @@ int rg_listen_packet_with(const char *network, const char *address,
 	struct rg_packet *p;
 	int err;
 
+	sched_point();
 	if (!out)
 		return -EINVAL;
 	p = rgk_zalloc(sizeof(*p));
@@ -79,6 +81,7 @@ int rg_packet_close(rg_packet *p)
 {
 	int err;
 
+	sched_point();
 	if (!p)
 		return -EINVAL;
 	err = netfd_shut(&p->nf);
@@ -102,9 +105,11 @@ int rg_packet_fd(const rg_packet *p)
 
 ssize_t rg_packet_read_msg(rg_packet *p, struct msghdr *msg)
 {
-	int ret = netfd_enter(&p->nf);
 	struct op_sqe s;
+	int ret;
 
+	sched_point();
+	ret = netfd_enter(&p->nf);
 	if (ret)
 		return ret;
 	op_recvmsg(&s, p->nf.fd, msg, MSG_CMSG_CLOEXEC);
@@ -115,9 +120,11 @@ ssize_t rg_packet_read_msg(rg_packet *p, struct msghdr *msg)
 
 ssize_t rg_packet_write_msg(rg_packet *p, const struct msghdr *msg)
 {
-	int ret = netfd_enter(&p->nf);
 	struct op_sqe s;
+	int ret;
 
+	sched_point();
+	ret = netfd_enter(&p->nf);
 	if (ret)
 		return ret;
 	op_sendmsg(&s, p->nf.fd, (struct msghdr *)(uintptr_t)msg,

@@ -164,9 +164,11 @@ static int check_vector_at(int fd, const struct iovec *v, int n, off_t off)
 
 ssize_t rg_preadv(int fd, const struct iovec *v, int n, off_t off)
 {
-	int ret = check_vector_at(fd, v, n, off);
 	struct op_sqe s;
+	int ret;
 
+	sched_point();
+	ret = check_vector_at(fd, v, n, off);
 	if (ret <= 0)
 		return ret;
 	op_readv(&s, fd, v, (unsigned)n, (uint64_t)off);
@@ -175,9 +177,11 @@ ssize_t rg_preadv(int fd, const struct iovec *v, int n, off_t off)
 
 ssize_t rg_pwritev(int fd, const struct iovec *v, int n, off_t off)
 {
-	int ret = check_vector_at(fd, v, n, off);
 	struct op_sqe s;
+	int ret;
 
+	sched_point();
+	ret = check_vector_at(fd, v, n, off);
 	if (ret <= 0)
 		return ret;
 	op_writev(&s, fd, v, (unsigned)n, (uint64_t)off);

@@ -22,6 +22,7 @@
 #include "sched/cancel.h"
 #include "sched/g.h"
 #include "sched/opwait.h"
+#include "sched/point.h"
 
 /* I1 */
 static int run(int fd, enum fd_dir dir, const struct op_sqe *s, int flags)
@@ -42,9 +43,10 @@ static int run(int fd, enum fd_dir dir, const struct op_sqe *s, int flags)
 int rg_socket(int domain, int type, int protocol)
 {
 	struct g *gp = getg();
-	int err = gp && gp->token ? cancel_token_err(gp->token) : 0;
-	int fd;
+	int err, fd;
 
+	sched_point();
+	err = gp && gp->token ? cancel_token_err(gp->token) : 0;
 	if (err)
 		return err;
 	fd = socket(domain, type, protocol);
@@ -55,6 +57,7 @@ int rg_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	struct op_sqe s;
 
+	sched_point();
 	op_connect(&s, fd, addr, len);
 	return opwait_fd(fd, FD_WRITE, &s);
 }
@@ -63,6 +66,7 @@ int rg_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	struct op_sqe s;
 
+	sched_point();
 	op_accept(&s, fd, addr, len, flags);
 	return run(fd, FD_READ, &s, 0);
 }
@@ -71,6 +75,7 @@ ssize_t rg_recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	struct op_sqe s;
 
+	sched_point();
 	op_recvmsg(&s, fd, msg, (unsigned)flags);
 	return run(fd, FD_READ, &s, flags);
 }
@@ -83,6 +88,7 @@ ssize_t rg_recvfrom(int fd, void *buf, size_t n, int flags,
 	struct op_sqe s;
 	ssize_t ret;
 
+	sched_point();
 	if (!from) {
 		op_recv(&s, fd, buf, n, flags);
 		return run(fd, FD_READ, &s, flags);
@@ -129,6 +135,7 @@ ssize_t rg_sendmsg(int fd, const struct msghdr *msg, int flags)
 	int used = send_flags(fd, flags, has_control);
 	struct op_sqe s;
 
+	sched_point();
 	op_sendmsg(&s, fd, (struct msghdr *)(uintptr_t)msg, (unsigned)used);
 	return send_by(fd, &s, flags, used);
 }
@@ -144,6 +151,7 @@ ssize_t rg_sendto(int fd, const void *buf, size_t n, int flags,
 	struct op_sqe s;
 	int used;
 
+	sched_point();
 	if (to)
 		return rg_sendmsg(fd, &msg, flags);
 	used = send_flags(fd, flags, false);
@@ -153,6 +161,7 @@ ssize_t rg_sendto(int fd, const void *buf, size_t n, int flags,
 
 int rg_shutdown(int fd, int how)
 {
+	sched_point();
 	/* In place: it does not block, and the ring starts a thread for it. */
 	return shutdown(fd, how) == 0 ? 0 : -errno;
 }

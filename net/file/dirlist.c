@@ -21,6 +21,7 @@
 #include "kernel-iface/alloc.h"
 #include "sched/cancel.h"
 #include "sched/fdesc.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 
 #define DIR_BUF_SIZE 16384
@@ -34,8 +35,10 @@ struct rg_dir {
 
 int rg_dir_open(int dirfd, const char *path, rg_dir **out)
 {
-	rg_dir *d = rgk_alloc(sizeof(*d));
+	rg_dir *d;
 
+	sched_point();
+	d = rgk_alloc(sizeof(*d));
 	if (!d)
 		return -ENOMEM;
 	d->start = d->end = 0;
@@ -54,6 +57,7 @@ int rg_dir_close(rg_dir *d)
 {
 	int err;
 
+	sched_point();
 	if (!d)
 		return -EINVAL;
 	err = fdesc_close(d->fd);
@@ -93,6 +97,7 @@ static bool is_dot(const char *name)
 
 int rg_dir_next(rg_dir *d, rg_dir_entry *out)
 {
+	sched_point();
 	for (;;) {
 		const struct dirent64 *e =
 			(const struct dirent64 *)(const void *)(d->buf +

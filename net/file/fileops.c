@@ -21,6 +21,7 @@
 #include "kernel-iface/probe.h"
 #include "sched/cancel.h"
 #include "sched/opwait.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 
 /* ---- on a helper thread ------------------------------------------------- */
@@ -104,6 +105,7 @@ int rg_fallocate(int fd, int mode, off_t off, off_t len)
 {
 	struct op_sqe s;
 
+	sched_point();
 	op_fallocate(&s, fd, mode, (uint64_t)off, (uint64_t)len);
 	return opwait_fd(fd, FD_WRITE, &s);
 }
@@ -113,6 +115,7 @@ int rg_ftruncate(int fd, off_t len)
 	struct aside a = {.fn = truncate_aside, .len = len};
 	struct op_sqe s;
 
+	sched_point();
 	if (!probe_has(PROBE_FTRUNCATE))
 		return call_aside_on(fd, &a);
 	op_ftruncate(&s, fd, (uint64_t)len);
@@ -125,6 +128,7 @@ int rg_fadvise(int fd, off_t off, off_t len, int advice)
 		.fn = fadvise_aside, .off = off, .len = len, .advice = advice};
 	struct op_sqe s;
 
+	sched_point();
 	if (len < 0 || len > UINT32_MAX)
 		return call_aside_on(fd, &a);
 	op_fadvise(&s, fd, (uint64_t)off, (uint32_t)len, advice);
@@ -139,6 +143,7 @@ int rg_madvise(void *addr, size_t len, int advice)
 			  .advice = advice};
 	struct op_sqe s;
 
+	sched_point();
 	if (len > UINT32_MAX)
 		return call_aside(&a);
 	op_madvise(&s, addr, (uint32_t)len, advice);
@@ -152,6 +157,7 @@ int rg_statx(int dirfd, const char *path, int flags, unsigned mask,
 {
 	struct op_sqe s;
 
+	sched_point();
 	op_statx(&s, dirfd, path, flags, mask, out);
 	return opwait(&s, 0);
 }
@@ -161,6 +167,7 @@ int rg_renameat(int old_dirfd, const char *old_path, int new_dirfd,
 {
 	struct op_sqe s;
 
+	sched_point();
 	op_renameat(&s, old_dirfd, old_path, new_dirfd, new_path);
 	return opwait(&s, 0);
 }
@@ -169,6 +176,7 @@ int rg_unlinkat(int dirfd, const char *path, int flags)
 {
 	struct op_sqe s;
 
+	sched_point();
 	op_unlinkat(&s, dirfd, path, flags);
 	return opwait(&s, 0);
 }
@@ -177,6 +185,7 @@ int rg_mkdirat(int dirfd, const char *path, mode_t mode)
 {
 	struct op_sqe s;
 
+	sched_point();
 	op_mkdirat(&s, dirfd, path, mode);
 	return opwait(&s, 0);
 }
@@ -186,6 +195,7 @@ int rg_linkat(int old_dirfd, const char *old_path, int new_dirfd,
 {
 	struct op_sqe s;
 
+	sched_point();
 	op_linkat(&s, old_dirfd, old_path, new_dirfd, new_path, flags);
 	return opwait(&s, 0);
 }
@@ -194,6 +204,7 @@ int rg_symlinkat(const char *target, int dirfd, const char *path)
 {
 	struct op_sqe s;
 
+	sched_point();
 	op_symlinkat(&s, target, dirfd, path);
 	return opwait(&s, 0);
 }

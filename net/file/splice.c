@@ -28,6 +28,7 @@
 #include "kernel-iface/op_file.h"
 #include "kernel-iface/op_wait.h"
 #include "sched/opwait.h"
+#include "sched/point.h"
 
 #define PIPE_SIZE_WANTED (256 * 1024)
 
@@ -103,6 +104,7 @@ ssize_t rg_splice(int fd_in, off_t *off_in, int fd_out, off_t *off_out,
 	struct op_sqe s;
 	ssize_t ret;
 
+	sched_point();
 	if ((off_in && *off_in < 0) || (off_out && *off_out < 0))
 		return -EINVAL;
 	if (len == 0)
@@ -122,6 +124,7 @@ ssize_t rg_tee(int fd_in, int fd_out, size_t len, unsigned flags)
 {
 	struct op_sqe s;
 
+	sched_point();
 	if (len == 0)
 		return fd_in < 0 || fd_out < 0 ? -EBADF : 0;
 	op_tee(&s, fd_in, fd_out, op_io_len(len), flags | SPLICE_F_NONBLOCK);
@@ -192,9 +195,11 @@ static ssize_t send_from(int fd_out, int fd_in, off_t *off, size_t n)
 
 ssize_t rg_sendfile(int fd_out, int fd_in, off_t *off, size_t n)
 {
-	off_t own = lseek(fd_in, 0, SEEK_CUR);
 	ssize_t ret;
+	off_t own;
 
+	sched_point();
+	own = lseek(fd_in, 0, SEEK_CUR);
 	if (own < 0)
 		return errno == ESPIPE ? -EINVAL : -errno;
 	if (off && *off < 0)
