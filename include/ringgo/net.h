@@ -78,6 +78,17 @@ rg_listener_addr(const rg_listener *l); /* lives as long as l */
  * host; -EAGAIN: no name server answers; else of socket(2) and connect(2). */
 RG_API int rg_dial(const char *network, const char *address, rg_conn **out);
 
+/*
+ * rg_lookup_host - the addresses of a host, at most 8, in the order in which rg_dial
+ * tries them; a literal is its own, "localhost" is answered in place. Fills the first n
+ * of out and returns how many there are, or a negative errno as rg_dial does (-EINVAL:
+ * it can be no name). Parks, no thread of the runtime stalls; heeds the bound context.
+ */
+typedef struct rg_host_addr {
+	char text[64]; /* "127.0.0.1", "fe80::1%eth0" */
+} rg_host_addr;
+RG_API int rg_lookup_host(const char *host, rg_host_addr *out, int n);
+
 RG_API ssize_t rg_conn_read(rg_conn *c, void *buf,
 			    size_t n); /* 0: end of stream */
 RG_API ssize_t rg_conn_write(rg_conn *c, const void *buf,
