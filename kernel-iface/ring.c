@@ -215,6 +215,23 @@ bool ring_has_work(const struct ring *r)
 	return cq_is_ready(r) || kernel_has_more(r);
 }
 
+bool ring_wants_kick(struct ring *r)
+{
+	const struct io_uring_sq *sq = &r->uring.sq;
+	bool wants;
+
+	/* The lock keeps the mappings; who holds it is in the runtime. */
+	if (!rtlock_try(&r->reap_lock))
+		return false;
+	/* Relaxed: the owner may be moving them. */
+	wants = !r->closed &&
+		(__atomic_load_n(&sq->sqe_tail, __ATOMIC_RELAXED) !=
+			 __atomic_load_n(&sq->sqe_head, __ATOMIC_RELAXED) ||
+		 kernel_has_more(r));
+	rtlock_unlock(&r->reap_lock);
+	return wants;
+}
+
 int ring_enter(struct ring *r)
 {
 	for (;;) {

@@ -84,6 +84,10 @@ static inline unsigned ring_pending(const struct ring *r)
 	return r->uring.sq.sqe_tail - r->uring.sq.sqe_head;
 }
 
+/* Something waits for the owner's next entry into the kernel: to be submitted, or to be
+ * posted. A look, by any thread. */
+bool ring_wants_kick(struct ring *r);
+
 /* Operations without a terminal CQE, the wake-up's read left out. A gauge for any
  * thread; exact when the owner sleeps. */
 int64_t ring_inflight(const struct ring *r);

@@ -186,3 +186,33 @@ void safepoint_decide(const ucontext_t *uc, const struct safepoint_flow *flow,
 	else
 		walk(&c, &w);
 }
+
+static bool is_outside(enum text_class class, bool is_innermost)
+{
+	return class != TEXT_RUNTIME && class != TEXT_UNKNOWN &&
+	       (class != TEXT_CALLS_USER || !is_innermost);
+}
+
+bool safepoint_is_outside(const ucontext_t *uc,
+			  const struct safepoint_flow *flow)
+{
+	struct cfi_walk w;
+
+	if (!textmap_is_usable() ||
+	    !cfi_from_signal(&w, uc, flow->stack_lo, flow->stack_hi) ||
+	    w.reg[CFI_SP] < flow->stack_lo || w.reg[CFI_SP] >= flow->stack_hi)
+		return false;
+	for (unsigned n = 0; n < SAFEPOINT_FRAMES_MAX; n++) {
+		uintptr_t pc = w.reg[CFI_PC] - !w.is_exact;
+		enum cfi_step step;
+
+		if (!is_outside(textmap_class(pc), n == 0))
+			return false;
+		step = cfi_step(&w);
+		if (step == CFI_END)
+			return is_entry(pc);
+		if (step != CFI_CALLER)
+			return false;
+	}
+	return false;
+}

@@ -211,7 +211,7 @@ void bubble_join(struct bubble *b, struct g *gp)
 {
 	gp->bubble = b;
 	gp->bubble_id = b->id;
-	gp->special = G_IN_BUBBLE;
+	gp->special = (uint8_t)((gp->special & G_HIJACKED) | G_IN_BUBBLE);
 	rtlock_lock(&b->lock);
 	b->total++;
 	b->running++;
@@ -222,7 +222,7 @@ static void detach(struct g *gp)
 {
 	gp->bubble = NULL;
 	gp->bubble_id = 0;
-	gp->special = 0;
+	gp->special &= G_HIJACKED;
 }
 
 void bubble_leave(struct g *gp)

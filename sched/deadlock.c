@@ -26,30 +26,37 @@
 
 bool deadlock_is_likely_locked(void)
 {
+	struct m *mp;
+
 	if (!sched.is_run || sched.nidle_ms != sched.nms || sched.global.len)
 		return false;
 	/* Relaxed, here and below: with every M idle only foreign threads
 	 * could change them, and these are counted in deadlock_check. */
 	if (atomic_load_explicit(&sched.status, memory_order_relaxed) !=
 		    SCHED_ON ||
-	    atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) !=
-		    sched.nprocs ||
+	    atomic_load_explicit(&sched.nbusy_ps, memory_order_relaxed) ||
 	    atomic_load_explicit(&sched.blocking_busy, memory_order_relaxed) ||
 	    atomic_load_explicit(&sched.external, memory_order_relaxed) ||
 	    timer_count())
 		return false;
-	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all)
+	sched_for_each_m(mp)
+	{
 		if (ring_inflight(&mp->ring) > 0 || ring_has_work(&mp->ring) ||
-		    mp->next_p)
+		    mp->is_given)
 			return false;
+	}
 	return true;
 }
 
 static bool is_runtime_thread(int tid)
 {
-	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all)
+	struct m *mp;
+
+	sched_for_each_m(mp)
+	{
 		if (mp->tid == tid)
 			return true;
+	}
 	return tid == sysmon_tid();
 }
 
@@ -66,8 +73,9 @@ static bool is_helper(int tid)
 		return true; /* it has just ended */
 	n = read(fd, name, sizeof name - 1);
 	close(fd);
-	return n >= 4 &&
-	       (!strncmp(name, "iou-", 4) || !strncmp(name, "rg-blocking", 11));
+	return n >= 4 && (!strncmp(name, "iou-", 4) ||
+			  !strncmp(name, "rg-blocking", 11) ||
+			  !strncmp(name, "rg-maker", 8));
 }
 
 #if RG_TSAN

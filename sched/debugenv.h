@@ -18,6 +18,8 @@
 
 /* name, largest value; 0 is always the default and means off */
 #define DEBUGENV_KEYS(X)                                                       \
+	X(asyncpreemptoff, 1)  /* interrupt.h */                               \
+	X(schedtrace, 1000000) /* ms; sysmon.c */                              \
 	X(leak,                                                                \
 	  2) /* 1: report at the end, 2: and rg_run returns 23; leak.h */      \
 	X(seed, 1)     /* 1: say at the end how the seeded run went; seed.h */ \

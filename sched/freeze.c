@@ -29,6 +29,7 @@
 
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/clock.h"
+#include "sched/interrupt.h"
 #include "sched/sched.h"
 #include "sched/sigframe.h"
 #include "sched/sigsetup.h"
@@ -291,6 +292,14 @@ static void answer(struct thread *t, const void *context)
 		futex_sleep(&world.thawed, asked - 1, -1);
 }
 
+void freeze_answer(const void *context)
+{
+	struct thread *t = thread_of(self_tid());
+
+	if (t)
+		answer(t, context);
+}
+
 static void on_sigurg(int sig, siginfo_t *info, void *context)
 {
 	int saved = errno;
@@ -298,7 +307,11 @@ static void on_sigurg(int sig, siginfo_t *info, void *context)
 
 	if (t)
 		answer(t, context);
-	if (info->si_code != SI_QUEUE || info->si_value.sival_ptr != &world)
+	if (info->si_code == SI_QUEUE &&
+	    interrupt_is_mine(info->si_value.sival_ptr))
+		interrupt_on_signal(context);
+	else if (info->si_code != SI_QUEUE ||
+		 info->si_value.sival_ptr != &world)
 		sigsetup_chain(&world.former, sig, info, context);
 	errno = saved;
 }
@@ -390,6 +403,19 @@ void freeze_thread_stop(void)
 
 /* ---- freezing ---- */
 
+/* A thread that preemption stopped in its handler gets no signals: it looks when it
+ * is poked. */
+static void poke(int tid)
+{
+	struct m *mp;
+
+	sched_for_each_m(mp)
+	{
+		if (mp->tid == tid)
+			interrupt_poke(mp);
+	}
+}
+
 /* F1. false: there is no such thread any more. */
 static bool ask(struct thread *t)
 {
@@ -409,7 +435,10 @@ static bool ask(struct thread *t)
 	/* F1a release, pairs with F1b. */
 	atomic_store_explicit(&t->request, world.generation,
 			      memory_order_release);
-	return !syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGURG, &info);
+	if (syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGURG, &info))
+		return false;
+	poke(tid);
+	return true;
 }
 
 /* F3; `late`: it owed an answer already when it was asked. */

@@ -85,6 +85,10 @@ bool freeze_guarded(void (*fn)(void *arg), void *arg);
  * the thread is in (does not return then). */
 void freeze_fault(void);
 
+/* freeze_answer - by a thread that sleeps in a handler: if a freezer asks, stop here
+ * until the thaw. `context` is what the handler interrupted. */
+void freeze_answer(const void *context);
+
 /* freeze_stack_of_signal - the stack that the handler's context interrupted. */
 void freeze_stack_of_signal(struct freeze_stack *s, const void *context);
 

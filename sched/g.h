@@ -61,6 +61,7 @@
 	X(WAIT_CLOSE, "close wait")                                            \
 	X(WAIT_EXIT, "exited main")                                            \
 	X(WAIT_YIELD, "yield")                                                 \
+	X(WAIT_PREEMPTED, "preempted")                                         \
 	X(WAIT_SYNCTEST_RUN, "synctest.Run")                                   \
 	X(WAIT_SYNCTEST_WAIT, "synctest.Wait")                                 \
 	X(WAIT_SYNCTEST_CHAN_RECV, "chan receive (durable)")                   \
@@ -77,7 +78,13 @@ enum wait_reason { WAIT_REASONS(G_ENUM) WAIT_REASON_COUNT };
 enum g_kind { G_USER, G_SYSTEM, G_ZERO, G_FOREIGN };
 
 /* g.special: why park and ready take a longer way. */
-enum { G_IS_FOREIGN = 1, G_IN_BUBBLE = 2, G_BLOCKED = 4, G_IS_ROOT = 8 };
+enum {
+	G_IS_FOREIGN = 1,
+	G_IN_BUBBLE = 2,
+	G_BLOCKED = 4,
+	G_IS_ROOT = 8,
+	G_HIJACKED = 16 /* interrupt.h */
+};
 
 struct m;
 struct p;
@@ -104,8 +111,9 @@ struct g {
 	uint8_t kind;        /* const after creation */
 	uint8_t stack_class; /* const */
 	int saved_errno;
-	uint16_t op_gen; /* own: the last operation's generation */
-	uint8_t special; /* own and its waker's, bubble.h, I4; 0 mostly */
+	uint16_t op_gen;   /* own: the last operation's generation */
+	uint8_t special;   /* own and its waker's, bubble.h, I4; 0 mostly */
+	uint8_t nopreempt; /* own: depth of rg_preempt_disable */
 
 	/* line 1: own; written at birth */
 	RG_CACHE_ALIGNED uint64_t goid;

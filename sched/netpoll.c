@@ -213,6 +213,26 @@ bool netpoll_rescue(struct m *mp)
 	return found;
 }
 
+bool netpoll_wants_kick(struct m *mp)
+{
+	/* Relaxed: a look. */
+	return ring_wants_kick(&mp->ring) ||
+	       atomic_load_explicit(&mp->cancel_queue, memory_order_relaxed);
+}
+
+bool netpoll_kick(struct m *mp)
+{
+	struct gqueue ready = {0};
+
+	if (!netpoll_wants_kick(mp) && !ring_has_work(&mp->ring))
+		return false;
+	submit(mp);
+	netpoll_reap(mp);
+	netpoll_take_reaped(mp, &ready);
+	global_put(&ready);
+	return true;
+}
+
 bool netpoll(struct m *mp, bool may_enter)
 {
 	struct gqueue ready = {0};

@@ -3,7 +3,7 @@
  * netpoll - an M and its ring: submit, reap, cancel on request.
  *
  *   I1  all of it is called by the M itself, on g0, but for netpoll_cancel and
- *       netpoll_rescue.
+ *       netpoll_rescue and netpoll_wants_kick.
  *   I2  completions put their goroutines on mp->reaped; they become runnable when
  *       netpoll_take_reaped hands them to a queue.
  */
@@ -31,6 +31,14 @@ bool netpoll(struct m *mp, bool may_enter);
 /* netpoll_rescue - reap another M's ring for it: what became runnable goes to the
  * global queue. Any thread (sysmon). */
 bool netpoll_rescue(struct m *mp);
+
+/*
+ * netpoll_kick - submit what is queued, take what is complete to the global queue.
+ * True: there was something. By the handler of a signal on mp's thread, outside the
+ * runtime. netpoll_wants_kick - is there something? A look, by any thread.
+ */
+bool netpoll_kick(struct m *mp);
+bool netpoll_wants_kick(struct m *mp);
 
 /* Cancel requests or operations that found the SQ full are waiting. */
 bool netpoll_has_requests(const struct m *mp);

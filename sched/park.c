@@ -17,6 +17,7 @@
 #include "sched/bubble.h"
 #include "sched/cancel.h"
 #include "sched/seed.h"
+#include "sched/interrupt.h"
 #include "sched/switch.h"
 #include "sched/wake.h"
 
@@ -132,7 +133,9 @@ void sched_park(park_commit *commit, void *arg, enum wait_reason reason,
 	if (rg_unlikely(gp == &mp->g0))
 		park_misuse();
 	note_wait(gp, reason, wait_arg);
-	if (rg_unlikely(gp->special) && bubble_is_durable(reason)) {
+	interrupt_leave(mp, gp);
+	if (rg_unlikely(gp->special & G_IN_BUBBLE) &&
+	    bubble_is_durable(reason)) {
 		struct bubble_park park = {commit, arg};
 
 		/* The counting is done on the next flow: see
@@ -276,6 +279,7 @@ void sched_yield_g(void)
 
 	/* Nothing local, but a tick's housekeeping may find something. Only a
 	 * loop of yields comes here often; it must see the ring and timers. */
+	interrupt_leave(mp, gp);
 	gp->wait_reason = WAIT_NONE;
 	switch_to(mp, gp, next, commit_yield, NULL);
 }
@@ -293,6 +297,7 @@ void sched_yield_global(void)
 	struct m *mp = getm();
 	struct g *gp = mp->curg;
 
+	interrupt_leave(mp, gp);
 	gp->wait_reason = WAIT_NONE;
 	switch_to(mp, gp, switch_pick(mp), commit_yield_global, NULL);
 }

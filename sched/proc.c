@@ -8,6 +8,7 @@
  *   F2  the local queue;
  *   F3  a share of the global queue;
  *   F4  what is in the completion queue; timers of this P;
+ *       then goroutines preempted on this M (at F1 when they waited their slice);
  *   F5  the queues and timers of other Ps, in random order (at most one M spins per
  *       idle P it may serve: half of the busy ones);
  *   F6  wake.c: sleep; submitting what was batched and waiting are one system call,
@@ -18,18 +19,13 @@
 
 #include "kernel-iface/clock.h"
 #include "sched/netpoll.h"
+#include "sched/interrupt.h"
 #include "sched/spawn.h"
 #include "sched/switch.h"
+#include "sched/token.h"
 #include "sched/wake.h"
 
 enum { STEAL_ROUNDS = 4 };
-
-static bool is_stopping(void)
-{
-	/* OFF: a straggler comes back too late. */
-	return atomic_load_explicit(&sched.status, memory_order_relaxed) !=
-	       SCHED_ON;
-}
 
 /* F3. One goroutine to run, and a fair share of the rest to the local queue, as far
  * as it has room: what is taken out is never put back, the order is kept. */
@@ -43,7 +39,7 @@ static struct g *global_get(struct p *pp, uint32_t max)
 	if (!atomic_load_explicit(&sched.global_len, memory_order_relaxed))
 		return NULL;
 	rtlock_lock(&sched.lock);
-	share = sched.global.len / (uint32_t)sched.nprocs + 1;
+	share = sched.global.len / (uint32_t)sched_nprocs() + 1;
 	if (share > max)
 		share = max;
 	if (share > room + 1)
@@ -92,6 +88,22 @@ static void demote_next(struct p *pp)
 		global_put_one(gp);
 }
 
+static bool is_pinned_due(const struct m *mp)
+{
+	return atomic_load_explicit(&mp->npinned, memory_order_relaxed) &&
+	       sched_coarse_now() - mp->pinned_since >= INTERRUPT_SLICE_NS;
+}
+
+static void plan_housekeeping(struct p *pp)
+{
+	/* Relaxed: one who hurries us at this moment asks again. */
+	atomic_store_explicit(
+		&pp->house_at,
+		atomic_load_explicit(&pp->schedtick, memory_order_relaxed) +
+			SCHED_TICK,
+		memory_order_relaxed);
+}
+
 static struct g *housekeeping(struct m *mp)
 {
 	/* A batch, and before the ring's: what overflows from a burst of
@@ -107,6 +119,9 @@ static struct g *housekeeping(struct m *mp)
 		atomic_store_explicit(&sched.coarse_now, clock_now(),
 				      memory_order_relaxed);
 	demote_next(mp->p);
+	plan_housekeeping(mp->p);
+	if (!gp && rg_unlikely(is_pinned_due(mp)))
+		gp = interrupt_pinned(mp);
 	return gp;
 }
 
@@ -132,7 +147,7 @@ static struct g *steal_from(struct m *mp, struct p *victim, bool is_last)
 /* F5. */
 static struct g *steal(struct m *mp)
 {
-	uint32_t n = (uint32_t)sched.nprocs;
+	uint32_t n = (uint32_t)sched_nps();
 
 	if (n == 1)
 		return NULL;
@@ -157,7 +172,7 @@ static bool may_spin(struct m *mp)
 	if (mp->spinning)
 		return true;
 	/* Relaxed: a heuristic, as in Go: half of the busy Ps at most. */
-	busy = sched.nprocs -
+	busy = sched_nprocs() -
 	       atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed);
 	if (2 * atomic_load_explicit(&sched.nspinning, memory_order_relaxed) >=
 	    busy)
@@ -176,7 +191,7 @@ static struct g *find_runnable(struct m *mp)
 		rg_time now = 0;
 		struct g *gp = NULL;
 
-		if (rg_unlikely(is_stopping()))
+		if (rg_unlikely(sched_is_stopping()))
 			return NULL;
 		if (seed_is_on()) {
 			gp = seed_find(mp);
@@ -184,10 +199,14 @@ static struct g *find_runnable(struct m *mp)
 				return gp;
 			continue;
 		}
-		if (rg_unlikely(atomic_load_explicit(&pp->schedtick,
-						     memory_order_relaxed) %
-					SCHED_TICK ==
-				0))
+		if (rg_unlikely(token_must_settle(mp)) && !token_settle(mp)) {
+			if (!wake_first_p(mp))
+				return NULL;
+			continue;
+		}
+		if (rg_unlikely(switch_is_house_due(
+			    pp, atomic_load_explicit(&pp->schedtick,
+						     memory_order_relaxed))))
 			gp = housekeeping(mp);
 		else if (ring_pending(&mp->ring) >= SUBMIT_BATCH)
 			netpoll(mp, true);
@@ -199,9 +218,9 @@ static struct g *find_runnable(struct m *mp)
 		netpoll(mp, false);
 		run_timers(pp, &now);
 		gp = runq_get(&pp->runq);
-		if (gp)
+		if (gp || (gp = interrupt_pinned(mp)))
 			return gp;
-		if (sched.nprocs > 1 && may_spin(mp) && (gp = steal(mp)))
+		if (sched_nps() > 1 && may_spin(mp) && (gp = steal(mp)))
 			return gp;
 		if (!wake_idle(mp))
 			return NULL;
@@ -238,8 +257,10 @@ static bool commit_dead(struct g *gp, void *arg)
 
 void proc_exit_g(struct m *mp, struct g *gp)
 {
-	struct g *next = switch_pick(mp);
+	struct g *next;
 
+	interrupt_leave(mp, gp);
+	next = switch_pick(mp);
 	g_set_state(gp, G_DEAD);
 	san_release(gp); /* its stack, to the next goroutine on it */
 	mp->prev = gp;

@@ -21,6 +21,7 @@
 #include "sched/point.h"
 #include "sched/sched.h"
 #include "sched/seed.h"
+#include "sched/token.h"
 
 enum { NAME_LEN = 32 };
 
@@ -69,12 +70,11 @@ void rg_set_name(const char *fmt, ...)
 
 int rg_gomaxprocs(int n)
 {
-	/* Set at start; changing it at run time is not supported yet, and a
-	 * caller can see that by asking again. */
-	(void)n;
 	if (!sched_is_on())
 		return 0;
-	return seed_is_on() ? seed_procs() : sched.nprocs;
+	if (seed_is_on()) /* logical ones, const */
+		return seed_procs();
+	return n > 0 ? token_set_procs(n) : sched_nprocs();
 }
 
 int rg_num_cpu(void)

@@ -17,26 +17,26 @@
 #include <ringgo/runtime.h>
 
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/clock.h"
 #include "kernel-iface/cpus.h"
 #include "kernel-iface/probe.h"
+#include "kernel-iface/textmap.h"
 #include "sched/blocking.h"
+#include "sched/control.h"
 #include "sched/debugenv.h"
 #include "sched/fdesc.h"
 #include "sched/getg.h"
 #include "sched/leak.h"
 #include "sched/netpoll.h"
+#include "sched/pair.h"
 #include "sched/panic.h"
+#include "sched/interrupt.h"
 #include "sched/proc.h"
 #include "sched/seed.h"
 #include "sched/sigsetup.h"
@@ -50,14 +50,10 @@ enum { RING_ENTRIES_MAX = 32768 /* the kernel's */ };
 
 struct sched sched;
 
-/* One start or stop at a time; also guards the variables below. */
-static pthread_mutex_t control = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t control_changed = PTHREAD_COND_INITIALIZER;
-static int ms_ready, ms_ended; /* under control */
-static int start_err;
+/* Under control: one start, one stop at a time. */
 static bool has_stragglers;
-static bool is_claimed,
-	is_stop_claimed; /* under control: one start, one stop */
+static bool is_claimed, is_stop_claimed;
+static int nprocs_wanted;
 
 static int (*main_entry)(void *arg);
 static void *main_arg;
@@ -107,7 +103,7 @@ static int configure(const rg_config *config)
 	n = env_number("RINGGO_MAXPROCS");
 	if (!n)
 		n = config->maxprocs > 0 ? config->maxprocs : cpus_usable();
-	sched.nprocs =
+	nprocs_wanted =
 		seed_start(n > SCHED_MAX_PROCS ? SCHED_MAX_PROCS : (int)n);
 	stack = (size_t)env_number("RINGGO_STACK");
 	if (!stack)
@@ -127,203 +123,11 @@ static int configure(const rg_config *config)
 	return 0;
 }
 
-/* ---- Ms ---- */
-
-static void announce(int *counter, int err)
-{
-	pthread_mutex_lock(&control);
-	++*counter;
-	if (err)
-		start_err = err;
-	pthread_cond_broadcast(&control_changed);
-	pthread_mutex_unlock(&control);
-}
-
-static bool has_room(void)
-{
-	size_t room = 8 << 20;
-	void *p = mmap(NULL, room, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	return p != MAP_FAILED && !munmap(p, room);
-}
-
-/*
- * jemalloc 5.3 crashes when a thread's first allocation finds no memory for the
- * thread's arena (seen under RLIMIT_AS, long after the start, when stacks had used
- * up the rest): it is made now. Locked, as others take room as well.
- */
-static int prime_allocator(void)
-{
-	void *p = NULL;
-
-	pthread_mutex_lock(&control);
-	if (has_room())
-		p = rgk_alloc(1);
-	rgk_free(p);
-	pthread_mutex_unlock(&control);
-	return p ? 0 : -ENOMEM;
-}
-
-static int m_begin(struct m *mp)
-{
-	int err = prime_allocator();
-
-	if (err)
-		return err;
-	err = ring_open(&mp->ring, sched.ring_entries);
-	if (err)
-		return err;
-	err = sigsetup_thread_start();
-	if (err) {
-		ring_close(&mp->ring);
-		ring_forget(&mp->ring);
-		return err;
-	}
-	mp->thread = pthread_self();
-	mp->tid = (int)syscall(SYS_gettid);
-	mp->errno_location = rg_errno_location();
-	mp->g0.kind = G_ZERO;
-	mp->g0.m = mp;
-	coro_init_thread(&mp->g0.ctx);
-	mp->curg = &mp->g0;
-	mp->rng = (uint64_t)clock_now() * 2654435761u + mp->id + 1;
-	getm_set(mp);
-	return 0;
-}
-
-static void m_end(struct m *mp)
-{
-	netpoll_drain(mp);
-	ring_close(&mp->ring);
-	sigsetup_thread_stop();
-	getm_set(NULL);
-}
-
-/* Wait for the first P, run until the runtime stops. */
-static void m_loop(struct m *mp)
-{
-	if (wake_first_p(mp))
-		proc_run(mp);
-	m_end(mp);
-}
-
-static void *m_main(void *arg)
-{
-	struct m *mp = arg;
-	char name[16];
-	int err;
-
-	snprintf(name, sizeof name, "rg-m%u", mp->id);
-	pthread_setname_np(pthread_self(), name);
-	err = m_begin(mp);
-	mp->start_err = err;
-	announce(&ms_ready, 0);
-	if (err)
-		return NULL;
-	/* Nobody runs before everybody is counted. */
-	pthread_mutex_lock(&control);
-	while (atomic_load_explicit(&sched.status, memory_order_relaxed) ==
-	       SCHED_STARTING)
-		pthread_cond_wait(&control_changed, &control);
-	pthread_mutex_unlock(&control);
-	m_loop(mp);
-	announce(&ms_ended, 0);
-	return NULL;
-}
-
-static struct p *new_p(uint32_t id)
-{
-	struct p *pp = rgk_zalloc_aligned(sizeof *pp, RG_CACHE_LINE);
-
-	if (!pp)
-		return NULL;
-	pp->id = id;
-	timer_heap_init(&pp->timers);
-	return pp;
-}
-
-static struct m *new_m(uint32_t id, struct p *pp)
-{
-	struct m *mp = rgk_zalloc_aligned(sizeof *mp, RG_CACHE_LINE);
-
-	if (!mp)
-		return NULL;
-	mp->id = id;
-	mp->last_p = pp;
-	pp->m = mp;
-	mp->next_all = sched.all_ms;
-	sched.all_ms = mp;
-	return mp;
-}
-
-static void free_ms_and_ps(void)
-{
-	while (sched.all_ms) {
-		struct m *mp = sched.all_ms;
-
-		sched.all_ms = mp->next_all;
-		if (mp->tid) /* its ring was opened */
-			ring_forget(&mp->ring);
-		rgk_free(mp);
-	}
-	for (int i = 0; i < SCHED_MAX_PROCS && sched.ps[i]; i++) {
-		timer_heap_free(&sched.ps[i]->timers);
-		rgk_free(sched.ps[i]);
-		sched.ps[i] = NULL;
-	}
-}
-
-static int alloc_ms_and_ps(void)
-{
-	for (int i = 0; i < sched.nprocs; i++) {
-		sched.ps[i] = new_p((uint32_t)i);
-		if (!sched.ps[i] || !new_m((uint32_t)i, sched.ps[i])) {
-			free_ms_and_ps();
-			return -ENOMEM;
-		}
-	}
-	return 0;
-}
-
-static struct m *m_of(int id)
-{
-	struct m *mp = sched.all_ms;
-
-	while ((int)mp->id != id)
-		mp = mp->next_all;
-	return mp;
-}
-
-/* Start the threads of Ms first..nprocs-1; fewer Ps when one cannot be had (I1). */
-static void start_threads(int first)
-{
-	int n = sched.nprocs, started = 0;
-
-	for (int i = first; i < n; i++) {
-		struct m *mp = m_of(i);
-		int err;
-
-		pthread_mutex_lock(&control); /* see prime_allocator */
-		err = -pthread_create(&mp->thread, NULL, m_main, mp);
-		pthread_mutex_unlock(&control);
-		/* On success it is the thread's to write: it may have. */
-		if (err)
-			mp->start_err = err;
-		started += !err;
-		mp->has_thread = !err;
-	}
-	pthread_mutex_lock(&control);
-	while (ms_ready < started)
-		pthread_cond_wait(&control_changed, &control);
-	pthread_mutex_unlock(&control);
-}
-
 static void say_refused(int err)
 {
 	char why[512];
 
-	if (err == -EAGAIN || (err == -ENOMEM && !has_room())) {
+	if (err == -EAGAIN || (err == -ENOMEM && !pair_has_room())) {
 		fprintf(stderr,
 			"ringgo: cannot start a thread: %s (address space: "
 			"RLIMIT_AS, 'ulimit -v'; number of threads: "
@@ -336,61 +140,6 @@ static void say_refused(int err)
 		rg_strerror(err), why);
 }
 
-/* Removes the Ms that failed, with their Ps. -errno when M0 is among them. */
-static int keep_started(void)
-{
-	struct m **link = &sched.all_ms;
-	int failed = 0, err = 0;
-
-	while (*link) {
-		struct m *mp = *link;
-
-		if (!mp->start_err) {
-			link = &mp->next_all;
-			continue;
-		}
-		failed++;
-		err = mp->start_err;
-		if (mp->id == 0)
-			return err;
-		if (mp->has_thread)
-			pthread_join(mp->thread, NULL);
-		*link = mp->next_all;
-		rgk_free(mp);
-	}
-	if (failed)
-		fprintf(stderr,
-			"ringgo: only %d of %d workers could start (%s)\n",
-			sched.nprocs - failed, sched.nprocs, rg_strerror(err));
-	return failed;
-}
-
-/* Ps of Ms that are there, in ascending order, all idle. */
-static void place_ps(void)
-{
-	int n = 0;
-
-	for (int i = 0; i < sched.nprocs; i++) {
-		struct p *pp = sched.ps[i];
-		struct m *mp = sched.all_ms;
-
-		while (mp && mp->last_p != pp)
-			mp = mp->next_all;
-		sched.ps[i] = NULL;
-		if (mp)
-			sched.ps[n++] = pp;
-		else
-			rgk_free(pp);
-	}
-	sched.nprocs = n;
-	sched.nms = n;
-	/* P0 last: it is the first to be taken. */
-	for (int i = n; i-- > 0;) {
-		sched.ps[i]->runq.is_alone = n == 1;
-		idle_p_put_locked(sched.ps[i]);
-	}
-}
-
 /* ---- start ---- */
 
 static void reset_sched(void)
@@ -400,11 +149,12 @@ static void reset_sched(void)
 	memset(&sched, 0, sizeof sched);
 	sched.hooks = hooks;
 	list_init(&sched.idle_ps);
+	list_init(&sched.spare_ps);
+	list_init(&sched.waiting_ps);
 	/* Relaxed: no other thread yet. Id 1 is the main goroutine's. */
 	atomic_store_explicit(&sched.goid_block, 1, memory_order_relaxed);
 	atomic_store_explicit(&sched.coarse_now, clock_now(),
 			      memory_order_relaxed);
-	ms_ready = ms_ended = 0;
 }
 
 static int prepare(const rg_config *config, bool is_run)
@@ -423,7 +173,7 @@ static int prepare(const rg_config *config, bool is_run)
 	}
 	for (unsigned c = 0; c < STACK_CLASSES; c++)
 		stack_arena_init(&sched.stacks[c], c);
-	err = alloc_ms_and_ps();
+	err = pair_alloc(nprocs_wanted);
 	if (err)
 		fprintf(stderr, "ringgo: cannot start: out of memory\n");
 	return err;
@@ -433,21 +183,19 @@ static void publish(enum sched_status status)
 {
 	if (status == SCHED_OFF)
 		seed_stop();
-	pthread_mutex_lock(&control);
+	control_lock();
 	/* Release, pairs with sched_is_on. */
 	atomic_store_explicit(&sched.status, status, memory_order_seq_cst);
-	pthread_cond_broadcast(&control_changed);
-	pthread_mutex_unlock(&control);
+	control_changed();
+	control_unlock();
 }
 
 static void undo_start(void)
 {
 	/* STOPPING: with OFF those that did start would wait for work for ever. */
 	publish(SCHED_STOPPING);
-	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all)
-		if (mp->has_thread)
-			pthread_join(mp->thread, NULL);
-	free_ms_and_ps();
+	pair_join();
+	pair_free_all();
 	for (unsigned c = 0; c < STACK_CLASSES; c++)
 		stack_arena_free(&sched.stacks[c]);
 	publish(SCHED_OFF);
@@ -458,13 +206,13 @@ static int claim_start(void)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&control);
+	control_lock();
 	/* Not the status: preparing a start clears it for a while. */
 	if (has_stragglers || is_claimed)
 		err = -EBUSY;
 	else
 		is_claimed = true;
-	pthread_mutex_unlock(&control);
+	control_unlock();
 	if (err)
 		fprintf(stderr, "ringgo: cannot start: %s\n",
 			has_stragglers
@@ -475,9 +223,9 @@ static int claim_start(void)
 
 static void unclaim(void)
 {
-	pthread_mutex_lock(&control);
+	control_lock();
 	is_claimed = is_stop_claimed = false;
-	pthread_mutex_unlock(&control);
+	control_unlock();
 }
 
 /* Everything up to the point where goroutines may run. first: 1 when the caller's
@@ -498,30 +246,29 @@ static int start(const rg_config *config, int first)
 		undo_start();
 		return err;
 	}
-	if (first == 1) {
-		struct m *m0 = m_of(0);
-
-		m0->is_caller = true;
-		m0->start_err = m_begin(m0);
-	}
-	start_threads(first);
-	err = keep_started();
+	if (first == 1)
+		pair_begin_own(pair_m(0));
+	pair_start_threads(first, nprocs_wanted);
+	err = pair_keep_started(nprocs_wanted);
 	if (err < 0) {
 		say_refused(err);
 		goto stop_signals;
 	}
 	/* Before sysmon, which looks at them: those of failed Ms go here. */
-	place_ps();
+	pair_place();
 	err = sysmon_start();
 	if (err) {
 		say_refused(err);
 		goto stop_signals;
 	}
+	/* Without it there are no spare pairs. */
+	if (!seed_is_on())
+		pair_maker_start();
 	return 0;
 
 stop_signals:
-	if (first == 1 && !m_of(0)->start_err)
-		m_end(m_of(0));
+	if (first == 1 && !pair_m(0)->start_err)
+		pair_end_own(pair_m(0));
 	undo_start();
 	sigsetup_stop();
 	return err;
@@ -531,46 +278,28 @@ stop_signals:
 
 static void wake_all(void)
 {
+	struct m *mp;
+
 	/* Fence, pairs with S5 of wake.c: the status before the looks. */
 	atomic_thread_fence(memory_order_seq_cst);
-	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all)
-		ring_wake(&mp->ring);
-}
-
-/* All Ms with threads of their own ended within the time. */
-static bool await_ms(int expected)
-{
-	struct timespec until;
-	int err = 0;
-	bool ok;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += STRAGGLER_NS;
-	until.tv_sec += until.tv_nsec / RG_SECOND;
-	until.tv_nsec %= RG_SECOND;
-	pthread_mutex_lock(&control);
-	while (ms_ended < expected && !err)
-		err = pthread_cond_clockwait(&control_changed, &control,
-					     CLOCK_MONOTONIC, &until);
-	ok = ms_ended >= expected;
-	has_stragglers = !ok;
-	pthread_mutex_unlock(&control);
-	return ok;
+	sched_for_each_m(mp) ring_wake(&mp->ring);
+	interrupt_release_all();
 }
 
 static void teardown(bool keep_stacks)
 {
-	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all)
-		if (!mp->is_caller)
-			pthread_join(mp->thread, NULL);
+	struct p *pp;
+
+	pair_join();
 	/* First, while everything it looks at is there. */
 	if (sched.hooks.reset)
 		sched.hooks.reset();
 	spawn_forget_all();
-	for (int i = 0; i < sched.nprocs; i++)
-		timer_heap_free(&sched.ps[i]->timers);
+	sched_for_each_p(pp) {
+		timer_heap_free(&pp->timers);
+	}
 	fdesc_reset_all();
-	free_ms_and_ps();
+	pair_free_all();
 	/* A helper thread in the middle of a call may use an argument that lies
 	 * on its goroutine's stack: then the mappings stay for ever. */
 	if (keep_stacks)
@@ -584,8 +313,12 @@ static bool finish_stop(int own)
 {
 	bool all_ended, has_calls;
 
+	pair_maker_stop();
 	sysmon_stop();
-	all_ended = await_ms(sched.nms - own);
+	all_ended = pair_await(own, timer_after(STRAGGLER_NS));
+	control_lock();
+	has_stragglers = !all_ended;
+	control_unlock();
 	has_calls = blocking_stop() > 0;
 	sigsetup_stop();
 	if (all_ended)
@@ -597,7 +330,7 @@ static bool finish_stop(int own)
 
 /* ---- public ---- */
 
-static void run_main(void *arg)
+static RG_CALLS_USER void run_main(void *arg)
 {
 	(void)arg;
 	main_result = leak_at_end(main_entry(main_arg));
@@ -628,7 +361,7 @@ int rg_run(const rg_config *config, int (*entry)(void *arg), void *arg)
 		publish(SCHED_STOPPING);
 		wake_all();
 	}
-	m_loop(m_of(0));
+	pair_run_own(pair_m(0));
 	finish_stop(1);
 	return main_result;
 }
@@ -652,13 +385,13 @@ static bool claim_stop(void)
 {
 	bool ok;
 
-	pthread_mutex_lock(&control);
+	control_lock();
 	ok = !is_stop_claimed && !sched.is_run &&
 	     atomic_load_explicit(&sched.status, memory_order_relaxed) ==
 		     SCHED_ON;
 	if (ok)
 		is_stop_claimed = true;
-	pthread_mutex_unlock(&control);
+	control_unlock();
 	return ok;
 }
 

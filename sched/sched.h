@@ -6,7 +6,7 @@
  *       a wake-up of a thread, an allocation or a system call.
  *   I2  spinning Ms: `nspinning` counts Ms that look for work or were just woken to
  *       look. Submitting work and going to sleep follow the steps written in wake.c.
- *   I3  a P is idle (in idle_ps), or held by an M.
+ *   I3  Ps come and never go while the runtime is on; ps[] below nps is const.
  */
 #ifndef RG_SCHED_SCHED_H
 #define RG_SCHED_SCHED_H
@@ -17,6 +17,7 @@
 #include "sched/m.h"
 #include "sched/p.h"
 
+/* MAX_MS: pairs of M and P, some of them spare (token.h). */
 enum { SCHED_MAX_PROCS = 256, SCHED_MAX_MS = 512 };
 
 struct bubble;
@@ -35,19 +36,19 @@ struct sched_hooks {
 
 struct sched {
 	/* const while on */
-	int nprocs;
 	unsigned flags;
 	unsigned ring_entries;
 	unsigned default_class;
-	bool is_run; /* by rg_run: deadlock is reported */
-	struct p *ps[SCHED_MAX_PROCS];
+	bool is_run;                /* by rg_run: deadlock is reported */
+	struct p *ps[SCHED_MAX_MS]; /* I3 */
 
 	_Atomic int status; /* enum sched_status */
 	RG_CACHE_ALIGNED struct rtlock lock;
 	struct gqueue global;
-	struct list idle_ps;
+	struct list idle_ps, spare_ps, waiting_ps; /* token.h */
+	int nrunning;                              /* Ps */
 	int nidle_ms;
-	struct m *all_ms; /* newest first; next_all is const */
+	struct m *_Atomic all_ms; /* newest first; next_all is const */
 	int nms;
 	struct g *gfree[STACK_CLASSES]; /* dead goroutines, all classes */
 	uint32_t gfree_len[STACK_CLASSES];
@@ -55,7 +56,12 @@ struct sched {
 
 	/* any thread */
 	RG_CACHE_ALIGNED _Atomic int nspinning;
-	_Atomic int nidle_ps;
+	_Atomic int nps;               /* pairs there are */
+	_Atomic int nprocs;            /* tokens: Ps that may run at a time */
+	_Atomic int nidle_ps;          /* tokens that nobody uses */
+	_Atomic int nbusy_ps;          /* running, lost or waiting */
+	_Atomic uint64_t tokens_taken; /* written by sysmon */
+	_Atomic uint32_t settle; /* some running P has to settle: token.h */
 	_Atomic uint32_t global_len;
 	_Atomic int64_t foreign_created; /* by threads without a P */
 	_Atomic uint64_t goid_block;
@@ -73,8 +79,38 @@ extern struct sched sched;
 
 #define sched_for_each_p(pp)                                                   \
 	for (int p_index_ = 0;                                                 \
-	     p_index_ < sched.nprocs && ((pp) = sched.ps[p_index_]);           \
+	     p_index_ < sched_nps() && ((pp) = sched.ps[p_index_]);            \
 	     p_index_++)
+
+/* Every M; those that come meanwhile may be missed. */
+#define sched_for_each_m(mp)                                                   \
+	for ((mp) = sched_first_m(); (mp); (mp) = (mp)->next_all)
+
+static inline int sched_nps(void)
+{
+	/* N2 acquire, pairs with N1 in pair.c: the P is in its place. */
+	return atomic_load_explicit(&sched.nps, memory_order_acquire);
+}
+
+static inline int sched_nprocs(void)
+{
+	/* Relaxed: a number that may change at any time. */
+	return atomic_load_explicit(&sched.nprocs, memory_order_relaxed);
+}
+
+static inline struct m *sched_first_m(void)
+{
+	/* N4 acquire, pairs with N3 in pair.c. */
+	return atomic_load_explicit(&sched.all_ms, memory_order_acquire);
+}
+
+/* The runtime ended, or is about to. */
+static inline bool sched_is_stopping(void)
+{
+	/* Relaxed: OFF, too: a straggler comes back too late. */
+	return atomic_load_explicit(&sched.status, memory_order_relaxed) !=
+	       SCHED_ON;
+}
 
 static inline bool sched_is_on(void)
 {

@@ -11,6 +11,7 @@
 
 #include "sched/deadlock.h"
 #include "sched/debugenv.h"
+#include "sched/interrupt.h"
 #include "sched/netpoll.h"
 #include "sched/sched.h"
 #include "sched/switch.h"
@@ -509,6 +510,7 @@ void sched_point_slow(void)
 {
 	if (!is_goroutine())
 		return;
+	interrupt_point();
 	if (seed_is_on() && seed_wants_yield())
 		sched_yield_g();
 }

@@ -17,6 +17,7 @@
 #include "sched/atfork.h"
 #include "sched/freeze.h"
 #include "sched/panic.h"
+#include "sched/interrupt.h"
 #include "sched/sched.h"
 #include "sched/sigframe.h"
 #include "sched/threadend.h"
@@ -209,6 +210,7 @@ int sigsetup_start(unsigned flags)
 	if (!err)
 		err = freeze_start();
 	panic_start();
+	interrupt_start();
 	for (size_t i = 0; i < SLOTS && !err; i++)
 		if (!(slots[i].unless & flags))
 			err = slot_start(&slots[i]);

@@ -268,6 +268,7 @@ static void init_g(struct g *gp, const struct sched_go_args *args,
 	gp->creator_pc = args->pc;
 	gp->creator_goid = parent ? parent->goid : 0;
 	gp->locals = NULL;
+	gp->nopreempt = 0;
 	inherit_ctx(gp, parent, args->ctx);
 	inherit_labels(gp, parent);
 	if (rg_unlikely(args->bubble))

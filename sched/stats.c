@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "sched/blocking.h"
+#include "sched/interrupt.h"
 #include "sched/sched.h"
 
 static int64_t get(const _Atomic uint64_t *counter)
@@ -36,7 +37,10 @@ static void add_ps(rg_stats *s)
 
 static void add_rings(rg_stats *s)
 {
-	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all) {
+	struct m *mp;
+
+	sched_for_each_m(mp)
+	{
 		s->threads++;
 		s->wakeups += atomic_load_explicit(&mp->wakeups,
 						   memory_order_relaxed);
@@ -53,6 +57,8 @@ static void add_rings(rg_stats *s)
 
 static void add_stacks(rg_stats *s)
 {
+	struct p *pp;
+
 	for (unsigned c = 0; c < STACK_CLASSES; c++) {
 		int64_t n = (int64_t)stack_slot_count(&sched.stacks[c]);
 
@@ -60,8 +66,9 @@ static void add_stacks(rg_stats *s)
 		s->stack_bytes_reserved += n * (int64_t)stack_slot_size(c);
 		s->stacks_free += sched.gfree_len[c];
 	}
-	for (int i = 0; i < sched.nprocs; i++)
-		s->stacks_free += sched.ps[i]->gfree_len;
+	sched_for_each_p(pp) {
+		s->stacks_free += pp->gfree_len;
+	}
 }
 
 int rg_stats_read(rg_stats *out, size_t size)
@@ -73,12 +80,20 @@ int rg_stats_read(rg_stats *out, size_t size)
 	if (!sched_is_on())
 		return -ESRCH;
 	s.goroutines = rg_num_goroutine();
-	s.procs = sched.nprocs;
+	s.procs = sched_nprocs();
 	s.procs_idle =
 		atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed);
 	s.timers = timer_count();
 	s.blocking_threads = blocking_threads();
 	s.blocking_queued = blocking_queued();
+	s.tokens_taken = (int64_t)get(&sched.tokens_taken);
+	s.preempted = (int64_t)(interrupt_count(INTERRUPT_SWITCHED) +
+				interrupt_count(INTERRUPT_HIJACKED));
+	s.suspended = (int64_t)interrupt_count(INTERRUPT_SUSPENDED);
+	s.kicks = (int64_t)interrupt_count(INTERRUPT_KICKED);
+	s.preempt_refused = (int64_t)(interrupt_refused(SAFEPOINT_RUNTIME) +
+				      interrupt_count(INTERRUPT_DISABLED) +
+				      interrupt_count(INTERRUPT_NO_PAIR));
 	add_ps(&s);
 	add_rings(&s);
 	add_stacks(&s);

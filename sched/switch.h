@@ -14,8 +14,9 @@
 #include "sched/seed.h"
 
 /*
- * Every 61st switch goes through g0: global queue, ring, timers. 61 is Go's number (a
- * prime, so that it does not beat with program patterns). The ring is also entered
+ * Every 61st switch goes through g0: global queue, ring, timers; sooner when sysmon
+ * hurries us. 61 is Go's number (a prime, so that it does not beat with program
+ * patterns). The ring is also entered
  * when this many submissions wait: batches of 64 cost 73 ns an operation, single
  * ones 290 (2026-10).
  */
@@ -37,6 +38,14 @@ static inline void switch_finish(struct m *mp)
 	}
 }
 
+static inline bool switch_is_house_due(const struct p *pp, uint32_t tick)
+{
+	/* Relaxed: set back by others to hurry us; late by a switch is fine. */
+	return (int32_t)(tick - atomic_load_explicit(&pp->house_at,
+						     memory_order_relaxed)) >=
+	       0;
+}
+
 /* The next goroutine of the local queue, or g0. */
 static inline struct g *switch_pick(struct m *mp)
 {
@@ -47,7 +56,7 @@ static inline struct g *switch_pick(struct m *mp)
 
 	/* Relaxed: one writer; sysmon and statistics read it. */
 	atomic_store_explicit(&pp->schedtick, tick, memory_order_relaxed);
-	if (rg_unlikely(tick % SCHED_TICK == 0 ||
+	if (rg_unlikely(switch_is_house_due(pp, tick) ||
 			ring_pending(&mp->ring) >= SUBMIT_BATCH ||
 			seed_is_on()))
 		return &mp->g0;

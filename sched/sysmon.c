@@ -5,16 +5,26 @@
  *
  * Each round, while any P runs:
  *   Y1  the coarse clock is refreshed;
- *   Y2  a P whose queue holds work while another P is idle and nobody spins: wake one
+ *   Y2  a P whose queue holds work while a token is idle and nobody spins: wake one
  *       (sched_ready does not wake for a single goroutine in `next`);
  *   Y3  timers that are overdue by a round fire here: their Ps are busy with long
  *       goroutines; what they ready goes to the global queue;
  *   Y4  completions in the ring of an M that has not looked for a round are reaped
  *       here, where the kernel posts them without the owner (COOP mode), and go to
- *       the global queue.
+ *       the global queue; where it needs the owner for it, or something waits to be
+ *       submitted, that M is kicked by a signal;
+ *   Y5  an M that did not use any CPU for a round, in the same goroutine, and sleeps in
+ *       the kernel, is blocked by a system call of the user's: its token is taken
+ *       away (token.h). No signal is sent: that would end many calls with EINTR.
+ *       (Only what waits unsubmitted in its ring is worth a kick, after 10 ms.)
+ *   Y6  a goroutine that computes is asked to stop (interrupt.h): after
+ *       INTERRUPT_SHORT_NS when something waits that was readied meanwhile and no
+ *       token is free; after INTERRUPT_SLICE_NS when others that compute wait their turn.
+ *       An M blocked for UNPIN_NS gives up the goroutines pinned to it.
  * It sleeps 50 us after a round in which it had to step in, doubling up to 1 ms while
- * Ps run, and without limit (futex) when nothing ran for QUIET_ROUNDS; an M that takes a P
- * wakes it then. After Go's sysmon; preemption by signal joins here later.
+ * Ps run (no longer than until the first timer of those that compute), and without
+ * limit (futex) when nothing ran for QUIET_ROUNDS; an M that takes a token wakes it
+ * then. While all that run are blocked it looks every 10 ms. After Go's sysmon.
  *   I1  it never allocates and takes no lock that user code can hold.
  *   I2  sched.external is raised while timers fire or rings are reaped here, so that
  *       "everyone is asleep" is not concluded from what was just emptied.
@@ -22,10 +32,12 @@
 #include "sched/sysmon.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,11 +45,23 @@
 #include "kernel-iface/clock.h"
 #include "sched/deadlock.h"
 #include "sched/netpoll.h"
+#include "sched/pair.h"
+#include "sched/interrupt.h"
 #include "sched/sched.h"
 #include "sched/seed.h"
+#include "sched/textbuf.h"
+#include "sched/token.h"
 #include "sched/wake.h"
 
-enum { NAP_MIN_NS = 50 * 1000, NAP_MAX_NS = 1000 * 1000, QUIET_ROUNDS = 20 };
+enum {
+	NAP_MIN_NS = 50 * 1000,
+	NAP_MAX_NS = 1000 * 1000,
+	NAP_BLOCKED_NS = 10 * 1000 * 1000,
+	QUIET_ROUNDS = 20
+};
+
+/* Longer than most waits for a lock or a disk. */
+#define UNPIN_NS (50 * RG_MILLISECOND)
 
 _Atomic uint32_t sysmon_asleep;
 static _Atomic uint32_t stopping;
@@ -60,8 +84,7 @@ void sysmon_wake_slow(void)
 
 static bool is_all_idle(void)
 {
-	return atomic_load_explicit(&sched.nidle_ps, memory_order_seq_cst) ==
-	       sched.nprocs;
+	return !atomic_load_explicit(&sched.nbusy_ps, memory_order_seq_cst);
 }
 
 static bool is_stopping(void)
@@ -137,47 +160,231 @@ static bool note_tick(struct p *pp, rg_time now)
 	return true;
 }
 
-/* Y4. The owner of pp runs the same goroutine as a round ago. */
-static bool rescue_ring(struct p *pp)
+/* Y4. */
+static bool rescue_ring(struct m *mp)
 {
-	struct m *mp = pp->m; /* a stale M's ring may be reaped as well */
-	bool found = false;
+	bool found;
 
-	if (mp) {
-		/* Seq_cst, pairs with the looks of deadlock.c (I2). */
-		atomic_fetch_add_explicit(&sched.external, 1,
-					  memory_order_seq_cst);
-		found = netpoll_rescue(mp);
-		atomic_fetch_sub_explicit(&sched.external, 1,
-					  memory_order_seq_cst);
-	}
+	/* Seq_cst, pairs with the looks of deadlock.c (I2). */
+	atomic_fetch_add_explicit(&sched.external, 1, memory_order_seq_cst);
+	found = netpoll_rescue(mp);
+	atomic_fetch_sub_explicit(&sched.external, 1, memory_order_seq_cst);
 	return found;
 }
 
+/* ---- blocked threads ---- */
+
+/* The state letter of /proc/self/task/TID/stat, or 0. */
+static char thread_state(int thread_id)
+{
+	char path[48], text[128], *end;
+	struct textbuf b;
+	ssize_t n;
+	int fd;
+
+	textbuf_init(&b, path, sizeof path - 1, -1, NULL);
+	textbuf_str(&b, "/proc/self/task/");
+	textbuf_dec(&b, (uint64_t)thread_id);
+	textbuf_str(&b, "/stat");
+	path[b.len] = 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	/* "TID (name) S ...", and the name may hold anything. */
+	end = strrchr(text, ')');
+	return end && end[1] == ' ' ? end[2] : 0;
+}
+
+static int64_t cpu_time(const struct m *mp)
+{
+	struct timespec ts;
+
+	if (clock_gettime(mp->cpu_clock, &ts))
+		return -1;
+	return ts.tv_sec * RG_SECOND + ts.tv_nsec;
+}
+
+/* Y5. Of a P that did not switch since the last round: did its thread not run, either,
+ * because it sleeps in the kernel? */
+static bool is_blocked(struct p *pp)
+{
+	int64_t cpu = cpu_time(pp->home);
+
+	if (!pp->seen_cpu)
+		pp->base_cpu = cpu;
+	if (cpu < 0 || cpu != pp->seen_cpu) {
+		pp->seen_cpu = cpu;
+		pp->blocked_rounds = 0;
+		return false;
+	}
+	if (pp->blocked_rounds) {
+		pp->blocked_rounds = 2;
+		return true;
+	}
+	/* Off its CPU, or asleep? */
+	if (thread_state(pp->home->tid) != 'S')
+		return false;
+	pp->blocked_rounds = 1;
+	return true;
+}
+
+/* ---- a round ---- */
+
 struct round {
-	bool is_active; /* a P switched goroutines */
+	rg_time now;
+	rg_time next_timer; /* of Ps that do not look themselves */
+	uint32_t waiting;   /* goroutines that nobody comes to run */
+	bool is_active;     /* a P switched goroutines */
 	bool did_help;
+	bool is_computing; /* a P runs one for long */
+	bool has_blocked_io;
 };
+
+static bool has_idle_token(void)
+{
+	return atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) > 0;
+}
+
+static void look_after_blocked(struct round *r, struct p *pp)
+{
+	struct m *mp = pp->home;
+
+	pair_quiesced(mp);
+	if (p_status(pp) == P_RUNNING && pp->blocked_rounds >= 2)
+		r->did_help |= token_take_away(pp);
+	if (r->now - pp->seen_when >= UNPIN_NS)
+		r->did_help |= interrupt_unpin(mp);
+	if (ring_inflight(&mp->ring) > 0)
+		r->has_blocked_io = true;
+	if (ring_wants_kick(&mp->ring) &&
+	    r->now - pp->seen_when >= INTERRUPT_SLICE_NS) {
+		interrupt_ask(mp, ASKED_KICK);
+		pp->seen_when = r->now; /* again in a slice */
+	}
+}
+
+/* Y6. How long the goroutine may have run, or RG_FOREVER. */
+static rg_duration allowance(struct round *r, struct p *pp)
+{
+	uint32_t settle =
+		atomic_load_explicit(&sched.settle, memory_order_relaxed);
+
+	if (p_status(pp) == P_LOST)
+		return token_give_back(pp) ? RG_FOREVER : 0;
+	if (r->waiting && !has_idle_token())
+		return INTERRUPT_SHORT_NS;
+	if (settle ||
+	    atomic_load_explicit(&pp->home->npinned, memory_order_relaxed))
+		return INTERRUPT_SLICE_NS;
+	return RG_FOREVER;
+}
+
+/* What it should be asked for; 0: nothing. */
+static uint32_t demand(struct round *r, struct p *pp)
+{
+	rg_duration allowed = allowance(r, pp);
+
+	/* One that waits for a CPU is no hog. */
+	int64_t used = pp->seen_cpu - pp->base_cpu;
+
+	if (allowed != RG_FOREVER && r->now - pp->seen_when >= allowed &&
+	    used >= allowed / 2)
+		return ASKED_STOP | ASKED_KICK;
+	if (used && (netpoll_wants_kick(pp->home) || pair_is_awaited()))
+		return ASKED_KICK;
+	return 0;
+}
+
+static void look_after_computing(struct round *r, struct p *pp)
+{
+	uint32_t what = demand(r, pp);
+
+	r->is_computing = true;
+	if (!what)
+		return;
+	/* It may have begun to sleep since: a signal would cut that short. */
+	if (thread_state(pp->home->tid) == 'S') {
+		pp->blocked_rounds = 1;
+		look_after_blocked(r, pp);
+		return;
+	}
+	interrupt_ask(pp->home, what);
+	if (what & ASKED_STOP)
+		r->waiting -= r->waiting > 0;
+	r->did_help = true;
+}
+
+static void note_timer(struct round *r, struct p *pp)
+{
+	rg_time when = atomic_load_explicit(&pp->timers.earliest,
+					    memory_order_relaxed);
+
+	if (when < r->next_timer)
+		r->next_timer = when;
+}
+
+static void look_after(struct round *r, struct p *pp)
+{
+	bool is_switching = note_tick(pp, r->now);
+
+	r->is_active |= is_switching;
+	if (is_switching) {
+		pp->blocked_rounds = 0;
+		pp->seen_cpu = 0;
+		pair_quiesced(pp->home);
+	}
+	r->did_help |= rescue_queue(pp, is_switching);
+	r->did_help |= fire_overdue(pp, r->now);
+	if (is_switching ||
+	    (p_status(pp) != P_RUNNING && p_status(pp) != P_LOST &&
+	     p_status(pp) != P_WAITING))
+		return;
+	r->did_help |= rescue_ring(pp->home);
+	note_timer(r, pp);
+	if (p_status(pp) == P_WAITING)
+		return;
+	if (is_blocked(pp))
+		look_after_blocked(r, pp);
+	else
+		look_after_computing(r, pp);
+}
 
 static struct round round_once(void)
 {
-	struct round r = {false, false};
-	rg_time now = clock_now();
+	struct round r = {.now = clock_now(), .next_timer = RG_FOREVER};
 	struct p *pp;
 
 	if (seed_is_on())
 		return r;
-	atomic_store_explicit(&sched.coarse_now, now, memory_order_relaxed);
+	atomic_store_explicit(&sched.coarse_now, r.now, memory_order_relaxed);
+	r.waiting =
+		atomic_load_explicit(&sched.global_len, memory_order_relaxed);
 	sched_for_each_p(pp) {
-		bool is_switching = note_tick(pp, now);
-
-		r.is_active |= is_switching;
-		if (!is_switching)
-			r.did_help |= rescue_ring(pp);
-		r.did_help |= rescue_queue(pp, is_switching);
-		r.did_help |= fire_overdue(pp, now);
+		r.waiting += runq_len(&pp->runq);
+	}
+	/* Y2. */
+	if (r.waiting && has_idle_token())
+		wake_p();
+	r.did_help |= token_check_due(r.now, INTERRUPT_SLICE_NS);
+	sched_for_each_p(pp) {
+		look_after(&r, pp);
 	}
 	return r;
+}
+
+static long nap_limit(const struct round *r)
+{
+	rg_time left = r->next_timer - clock_now();
+	long limit = NAP_BLOCKED_NS;
+
+	if (r->is_active || r->is_computing || r->has_blocked_io)
+		limit = NAP_MAX_NS;
+	if (left < 0)
+		left = 0;
+	return left + NAP_MIN_NS < limit ? (long)left + NAP_MIN_NS : limit;
 }
 
 static void nap(long ns)
@@ -192,6 +399,7 @@ static void *sysmon_main(void *arg)
 {
 	long nap_ns = NAP_MIN_NS;
 	int quiet = 0;
+	long limit;
 
 	(void)arg;
 	pthread_setname_np(pthread_self(), "rg-sysmon");
@@ -210,8 +418,10 @@ static void *sysmon_main(void *arg)
 		}
 		if (r.did_help)
 			nap_ns = NAP_MIN_NS;
-		nap(nap_ns);
-		nap_ns = nap_ns * 2 < NAP_MAX_NS ? nap_ns * 2 : NAP_MAX_NS;
+		limit = nap_limit(&r);
+		nap(nap_ns < limit ? nap_ns : limit);
+		if (nap_ns < NAP_BLOCKED_NS)
+			nap_ns *= 2;
 	}
 	return NULL;
 }

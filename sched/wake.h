@@ -32,13 +32,10 @@ void global_put_one(struct g *gp);
  * is work and a P; false: the runtime is stopping. */
 bool wake_idle(struct m *mp);
 
-/* The calling M holds no P and never did: sleep until it gets one; false: stopping. */
+/* The calling M holds no P: sleep until it gets it; false: stopping. */
 bool wake_first_p(struct m *mp);
 
 /* The calling M stopped spinning because it found work. */
 void wake_stop_spinning(struct m *mp);
-
-/* For start, and for an M that gives up its P. */
-void idle_p_put_locked(struct p *pp);
 
 #endif

@@ -132,7 +132,7 @@ static bool lock_parked(struct locker *l)
  * queued before us. */
 static bool spin(const rg_mutex *m)
 {
-	if (sched.nprocs < 2)
+	if (sched_nprocs() < 2)
 		return false;
 	for (int i = 0; i < SPIN_ROUNDS; i++) {
 		uint32_t s = load(m);

@@ -57,7 +57,7 @@ struct rg_pool {
 
 rg_pool *rg_pool_new(void *(*make)(void), void (*destroy)(void *))
 {
-	int n = sched_is_on() ? sched.nprocs : cpus_usable();
+	int n = sched_is_on() ? sched_nprocs() : cpus_usable();
 	rg_pool *p = rgk_zalloc_aligned(
 		sizeof(*p) + (size_t)n * sizeof(struct shard), RG_CACHE_LINE);
 

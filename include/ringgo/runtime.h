@@ -80,8 +80,12 @@ RG_API void rg_defer(void (*fn)(void *), void *arg);
 RG_API uint64_t rg_goid(void); /* 0 on a foreign thread */
 RG_API void rg_set_name(const char *fmt, ...) RG_PRINTF(1, 2); /* 31 bytes */
 
-/* rg_gomaxprocs - how many Ps run goroutines; 0 without a runtime. In this version the
- * number is set at start (rg_config, RINGGO_MAXPROCS); n is not looked at. */
+/*
+ * rg_gomaxprocs - how many Ps run goroutines at a time. n <= 0 asks; else n (256 at
+ * most) is the number from now on: more run within a millisecond or so (their threads
+ * are made in the background), fewer as soon as those that run next park or are
+ * preempted. Returns the former number; 0 without a runtime. Never parks.
+ */
 RG_API int rg_gomaxprocs(int n);
 RG_API int rg_num_cpu(void); /* affinity mask and cgroup CPU limit heeded */
 RG_API int64_t rg_num_goroutine(void); /* user goroutines, main included */
@@ -95,6 +99,16 @@ RG_API int rg_sleep(rg_duration d);
 RG_API rg_time rg_now(void);       /* CLOCK_MONOTONIC */
 RG_API int64_t rg_unix_nano(void); /* CLOCK_REALTIME, since 1970 */
 RG_API int64_t rg_time_to_unix_nano(rg_time t);
+
+/*
+ * rg_preempt_disable, rg_preempt_enable - between them this goroutine is not preempted:
+ * neither is its stack left by a signal nor its thread stopped. For code that holds a
+ * lock of its own making (a spin lock), or that must not be delayed. They nest, up to
+ * 255 deep; parking calls in between park as ever. Enabling without disabling panics.
+ * On a foreign thread: nothing.
+ */
+RG_API void rg_preempt_disable(void);
+RG_API void rg_preempt_enable(void);
 
 /*
  * rg_blocking - run fn(arg) on a helper thread while this goroutine is parked; in
@@ -173,6 +187,12 @@ typedef struct rg_stats {
 	int64_t stacks_free;          /* gauge: of those, pooled for reuse */
 	int64_t blocking_threads;     /* gauge: helper threads of rg_blocking */
 	int64_t blocking_queued;      /* gauge: calls waiting for one */
+	int64_t tokens_taken;    /* from threads blocked by a system call */
+	int64_t preempted;       /* goroutines that a signal made give way */
+	int64_t suspended;       /* threads that a signal stopped instead */
+	int64_t kicks;           /* signals that made a busy M enter its ring */
+	int64_t preempt_refused; /* signals that found runtime code, or a
+				  * place where neither is allowed */
 } rg_stats;
 
 /* rg_stats_read - fill *out; size = sizeof *out (the struct grows at its end).

@@ -56,8 +56,9 @@ static bool has_inflight(void *arg)
 {
 	int64_t n = 0;
 
-	for (struct m *mp = sched.all_ms; mp; mp = mp->next_all)
-		n += ring_inflight(&mp->ring);
+	struct m *mp;
+
+	sched_for_each_m(mp) n += ring_inflight(&mp->ring);
 	return n >= (intptr_t)arg;
 }
 
