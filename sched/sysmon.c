@@ -24,7 +24,8 @@
  * It sleeps 50 us after a round in which it had to step in, doubling up to 1 ms while
  * Ps run (no longer than until the first timer of those that compute), and without
  * limit (futex) when nothing ran for QUIET_ROUNDS; an M that takes a token wakes it
- * then. While all that run are blocked it looks every 10 ms. After Go's sysmon.
+ * then. While all that run are blocked, and for long, it looks every 10 ms or when an
+ * M takes a token. After Go's sysmon.
  *   I1  it never allocates and takes no lock that user code can hold.
  *   I2  sched.external is raised while timers fire or rings are reaped here, so that
  *       "everyone is asleep" is not concluded from what was just emptied.
@@ -253,8 +254,12 @@ static void look_after_blocked(struct round *r, struct p *pp)
 	struct m *mp = pp->home;
 
 	pair_quiesced(mp);
-	if (p_status(pp) == P_RUNNING && pp->blocked_rounds >= 2)
-		r->did_help |= token_take_away(pp);
+	if (p_status(pp) == P_RUNNING) {
+		/* Twice, 50 us apart: it may just be waking. */
+		if (pp->blocked_rounds >= 2)
+			token_take_away(pp);
+		r->is_computing = r->did_help = true;
+	}
 	if (r->now - pp->seen_when >= UNPIN_NS)
 		r->did_help |= interrupt_unpin(mp);
 	if (ring_inflight(&mp->ring) > 0)
@@ -391,8 +396,16 @@ static void nap(long ns)
 {
 	struct timespec ts = {0, ns};
 
-	/* A signal only shortens it. */
-	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+	if (ns <= NAP_MAX_NS) {
+		/* A signal only shortens it. */
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+		return;
+	}
+	/* An M that gets a token wakes us: its goroutine may block at once.
+	 * Seq_cst, pairs with sysmon_notify. */
+	atomic_store_explicit(&sysmon_asleep, 1, memory_order_seq_cst);
+	syscall(SYS_futex, &sysmon_asleep, FUTEX_WAIT_PRIVATE, 1, &ts, NULL, 0);
+	atomic_store_explicit(&sysmon_asleep, 0, memory_order_relaxed);
 }
 
 static void *sysmon_main(void *arg)
