@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# RG-TIMEOUT: 300
+# RG-TIMEOUT: 600
 #
 # model - the protocols of the scheduler, as Promela models in tests/model/, hold in
 # every interleaving, and the models can tell: each mistake seeded into them is found.
