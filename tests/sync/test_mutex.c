@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "sched/sched.h"
+
 /* ---- misuse ----------------------------------------------------------------- */
 
 static void unlock_fresh(void *arg)
@@ -182,11 +184,12 @@ static void wait_long(void *arg)
 	rg_mutex_unlock(&h->m);
 }
 
-static void spin_for(rg_duration d)
+/* By the clock that tells how long a goroutine has waited. */
+static void yield_for(rg_duration d)
 {
-	rg_time until = rg_now() + d;
+	rg_time until = sched_coarse_now() + d;
 
-	while (rg_now() < until)
+	while (sched_coarse_now() < until)
 		rg_yield();
 }
 
@@ -200,7 +203,7 @@ static void hand_over_body(void *arg)
 	rg_mutex_lock(&h.m);
 	must_go(wait_long, &h);
 	WAIT_FOR(parklot_count(&h.m) == 1);
-	spin_for(2 * RG_MILLISECOND);
+	yield_for(2 * RG_MILLISECOND);
 	/* It is woken, but we take the mutex again before it runs. */
 	rg_mutex_unlock(&h.m);
 	rg_mutex_lock(&h.m);
