@@ -3,22 +3,24 @@
  * sleep - work appears while those who could do it go to sleep: sched/wake.c.
  *
  * Labels are the steps of wake.c: W1 to W4, S1 to S6, R, T1. Actors: two Ms, each with
- * its P and ring, for one or two rights to run (tokens), which an M takes where its P
- * has been given one, or from the other P when that is idle; two foreign threads, each of which puts a
- * goroutine on the global queue; one that arms a timer in the heap of P 2; and the
- * kernel, which completes an operation in the ring of M 2. A goroutine may start
- * another one, in the local queue of its P. In each run some of them are there.
+ * its own P and ring, for one or two tokens (token.h): an M takes one that lies at its
+ * own P, or moves one there from the other P when that is idle; two foreign threads,
+ * each of which puts a goroutine on the global queue; one that arms a timer in the heap
+ * of P 2; and the kernel, which completes an operation in the ring of M 2. A goroutine
+ * may start another one, in the local queue of its P. In each run some of them are there.
  *
  * Proved: all work is done: nothing stays in a queue, in a ring or in a heap while all
  * Ms sleep; the count of those who spin returns to 0, so that it never keeps anybody
- * from waking; tokens are neither lost nor doubled; an M runs goroutines
- * only with a token, and is not given one by two.
+ * from waking; tokens are neither lost nor doubled; an M runs goroutines only with a
+ * token, and is not given one by two.
  * Memory order: the stores of W1, S1, S2, S5 and T1 go through store buffers, from
  * which they reach memory in any order; a fence waits until its thread's are empty,
  * and so does who takes sched.lock for what was stored under it.
  * Abstracted: what is done under sched.lock is one step; an M may spin, or not, at
  * any time; timers are due as soon as they are armed, but may be seen late; stealing
- * takes one. Sysmon and threads that block are left out: all holds without sysmon.
+ * takes one; in S1 the P is spare before token_balance makes it idle, under the same
+ * lock. Left out: sysmon, and all holds without it; Ms that block or are interrupted, and
+ * so the statuses lost, waiting and away; changes of nprocs.
  * QUICK: a foreign thread and one other source of work in each run; else up to three.
  */
 #define NACTOR 5 /* 1, 2: Ms; 3, 4: foreign threads */
