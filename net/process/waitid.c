@@ -28,6 +28,7 @@
 #include "sched/cancel.h"
 #include "sched/fdesc.h"
 #include "sched/opwait.h"
+#include "sched/point.h"
 #include "sched/sched.h"
 
 #define NAP_MIN RG_MILLISECOND
@@ -129,6 +130,7 @@ int rg_waitid(idtype_t idtype, id_t id, siginfo_t *info, int options)
 {
 	struct op_sqe s;
 
+	sched_point();
 	if (options & NO_THREAD)
 		return -EINVAL;
 	if (options & WNOHANG)
