@@ -49,6 +49,7 @@
 #include "sched/pair.h"
 #include "sched/interrupt.h"
 #include "sched/sched.h"
+#include "sched/schedtrace.h"
 #include "sched/seed.h"
 #include "sched/textbuf.h"
 #include "sched/token.h"
@@ -242,6 +243,7 @@ struct round {
 	bool did_help;
 	bool is_computing; /* a P runs one for long */
 	bool has_blocked_io;
+	rg_duration next_trace;
 };
 
 static bool has_idle_token(void)
@@ -362,6 +364,7 @@ static struct round round_once(void)
 	struct round r = {.now = clock_now(), .next_timer = RG_FOREVER};
 	struct p *pp;
 
+	r.next_trace = schedtrace_round(r.now);
 	if (seed_is_on())
 		return r;
 	atomic_store_explicit(&sched.coarse_now, r.now, memory_order_relaxed);
@@ -387,6 +390,8 @@ static long nap_limit(const struct round *r)
 
 	if (r->is_active || r->is_computing || r->has_blocked_io)
 		limit = NAP_MAX_NS;
+	if (r->next_trace < left)
+		left = r->next_trace;
 	if (left < 0)
 		left = 0;
 	return left + NAP_MIN_NS < limit ? (long)left + NAP_MIN_NS : limit;
@@ -423,7 +428,8 @@ static void *sysmon_main(void *arg)
 
 		if (r.is_active || r.did_help) {
 			quiet = 0;
-		} else if (is_all_idle() && ++quiet > QUIET_ROUNDS) {
+		} else if (is_all_idle() && ++quiet > QUIET_ROUNDS &&
+			   r.next_trace == RG_FOREVER) {
 			look_for_deadlock();
 			sleep_long();
 			quiet = 0;

@@ -411,6 +411,24 @@ static void preempt_enable_without_disable_panics(void **state)
 		       "rg_preempt_enable without rg_preempt_disable");
 }
 
+static void traced_body(void *arg)
+{
+	(void)arg;
+	rg_sleep(30 * RG_MILLISECOND);
+}
+
+static void run_traced(void *arg)
+{
+	setenv("RINGGO_DEBUG", "schedtrace=5", 1);
+	t_run_with(2, traced_body, arg);
+}
+
+static void schedtrace_writes_a_line_each_time(void **state)
+{
+	(void)state;
+	t_expect_exit(run_traced, NULL, 0, "ms: gomaxprocs=2 idleprocs=");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +440,7 @@ int main(void)
 		cmocka_unit_test(gomaxprocs_changes_how_many_run),
 		cmocka_unit_test(preempt_disable_keeps_the_processor),
 		cmocka_unit_test(preempt_enable_without_disable_panics),
+		cmocka_unit_test(schedtrace_writes_a_line_each_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
