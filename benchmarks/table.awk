@@ -85,7 +85,7 @@ function judge(f, m,    p, b, r, rival, who) {
 		else
 			r = ratio(f, who, p, rival ~ /@2/ ? 2 : p)
 		if (p == 1)
-			mark_text = sprintf(rival == "abs" ? "%d" : "%.2f", b)
+			mark_text = sprintf(rival == "abs" ? "%g" : "%.2f", b)
 		else if (sprintf("%.2f", b) != sprintf("%.2f", bound(f, m, 1)))
 			mark_text = mark_text sprintf("/%.2f", b)
 		met_text = met_text (p == 2 ? " / " : "") (r < 0 ? "-" : r <= b ? "yes" : "no")
