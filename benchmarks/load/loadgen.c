@@ -3,13 +3,15 @@
  * loadgen - drives a server of benchmarks/net/ or one of its peers.
  *
  *	loadgen echo|http [OPTION...]   closed loop, a fixed number of messages
+ *	loadgen open-echo ...           open loop: --rate messages a second, whether
+ *	                                or not answers come
  *	loadgen idle-echo|idle-http ... connections that exchange one message and
  *	                                rest: the server's memory for each
  *	loadgen cpu PID                 CPU nanoseconds PID has used so far
  *	loadgen port                    a port of 127.0.0.1 that is free
  *
- * Options: --port P, --conns C, --messages M, --pid SERVER (its CPU time and
- * memory are read), --bench NAME, --impl NAME, --procs P (go into the output).
+ * Options: --port P, --conns C, --messages M, --rate R, --pid SERVER (its CPU time
+ * and memory are read), --bench NAME, --impl NAME, --procs P (go into the output).
  *
  * One thread and plain epoll, nothing of libringgo: a generator must not share
  * code with what it judges. Each connection has one message under way; every byte
@@ -25,7 +27,9 @@
  *
  * The server's CPU time is read by its process CPU clock, which has the precision
  * of the scheduler; /proc/PID/stat counts the same in ticks of 10 ms. A closed
- * loop hides queueing: latencies are for comparing peers in the same run.
+ * loop hides queueing: latencies are for comparing peers in the same run. In an open
+ * loop each message has a time at which it is to be sent, and its latency counts from
+ * then, also if it had to wait for the answer to the one before (I2).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -54,7 +58,8 @@
 struct conn {
 	int fd;
 	uint64_t turn;    /* messages sent */
-	int64_t start_ns; /* when the one under way was sent */
+	int64_t start_ns; /* when the one under way was (to be) sent */
+	bool is_waiting;  /* for the answer */
 	size_t len;       /* bytes of the answer so far */
 	char buf[BUF];
 };
@@ -64,6 +69,7 @@ struct args {
 	int port;
 	size_t conns;
 	size_t messages;
+	int rate;  /* messages a second; 0: closed loop */
 	pid_t pid; /* 0: not known */
 	const char *bench, *impl;
 	int procs;
@@ -164,6 +170,7 @@ static void send_next(struct conn *c)
 
 	c->turn++;
 	c->len = 0;
+	c->is_waiting = true;
 	if (!args.http) {
 		fill(c, c->turn, msg);
 		p = msg;
@@ -337,7 +344,83 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void closed_loop(void)
+/* ---- open loop ------------------------------------------------------------- */
+
+/* due_ns - when the message number j of all is to be sent; j % conns is its
+ * connection. */
+static int64_t due_ns(int64_t start, uint64_t j)
+{
+	return start + (int64_t)(j * 1000000000u / (uint64_t)args.rate);
+}
+
+/* send_due - the next message of connection i, if its time has come. */
+static void send_due(struct conn *c, size_t i, int64_t start)
+{
+	int64_t due = due_ns(start, c->turn * args.conns + i);
+
+	if (c->is_waiting || due > clock_ns(CLOCK_MONOTONIC))
+		return;
+	send_next(c);
+	c->start_ns = due;
+}
+
+/* wait_until - for answers, no longer than until `due`. */
+static int wait_until(int ep, struct epoll_event *ready, int64_t due)
+{
+	int64_t left = due - clock_ns(CLOCK_MONOTONIC);
+	struct timespec t = {0};
+	int n;
+
+	if (left > 0) {
+		t.tv_sec = left / 1000000000;
+		t.tv_nsec = left % 1000000000;
+	}
+	n = epoll_pwait2(ep, ready, EVENTS, &t, NULL);
+	if (n < 0 && errno != EINTR)
+		die("epoll_pwait2: %s", strerror(errno));
+	return n;
+}
+
+static void drive_open(int ep, struct load *l, struct conn *conns)
+{
+	struct epoll_event ready[EVENTS];
+	int64_t start = clock_ns(CLOCK_MONOTONIC);
+	int64_t heard = start;
+	uint64_t next = 0; /* all before it are sent, or wait for an answer */
+
+	while (l->done < args.messages) {
+		int n = wait_until(ep, ready, due_ns(start, next));
+		int64_t now = clock_ns(CLOCK_MONOTONIC);
+
+		for (int i = 0; i < n && l->done < args.messages; i++) {
+			struct conn *c = ready[i].data.ptr;
+
+			if (!receive(c))
+				continue;
+			heard = now;
+			count_one(l, c);
+			c->is_waiting = false;
+			send_due(c, (size_t)(c - conns), start);
+		}
+		for (; due_ns(start, next) <= now; next++)
+			send_due(&conns[next % args.conns], next % args.conns,
+				 start);
+		if (now - heard > STALL_MS * INT64_C(1000000))
+			die("stalled after %zu of %zu messages", l->done,
+			    args.messages);
+	}
+}
+
+/* ---- either loop ----------------------------------------------------------- */
+
+static void start_closed(int ep, struct load *l, struct conn *conns)
+{
+	for (size_t i = 0; i < args.conns; i++)
+		send_next(&conns[i]);
+	drive(ep, l);
+}
+
+static void loop(void)
 {
 	struct conn *conns = make_conns();
 	struct load l = {.warm = args.messages / 10};
@@ -348,9 +431,10 @@ static void closed_loop(void)
 	l.lat_ns = calloc(n, sizeof *l.lat_ns);
 	if (!l.lat_ns)
 		die("calloc: %s", strerror(errno));
-	for (size_t i = 0; i < args.conns; i++)
-		send_next(&conns[i]);
-	drive(ep, &l);
+	if (args.rate)
+		drive_open(ep, &l, conns);
+	else
+		start_closed(ep, &l, conns);
 	cpu = (double)(cpu_ns(args.pid) - l.cpu_start_ns) / 1e9;
 	wall = (double)(clock_ns(CLOCK_MONOTONIC) - l.start_ns) / 1e9;
 	qsort(l.lat_ns, n, sizeof *l.lat_ns, compare);
@@ -449,6 +533,7 @@ static void parse(int argc, char **argv)
 		{"port", required_argument, NULL, 'p'},
 		{"conns", required_argument, NULL, 'c'},
 		{"messages", required_argument, NULL, 'm'},
+		{"rate", required_argument, NULL, 'r'},
 		{"pid", required_argument, NULL, 'i'},
 		{"bench", required_argument, NULL, 'b'},
 		{"impl", required_argument, NULL, 'l'},
@@ -467,6 +552,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'm':
 			args.messages = (size_t)number(optarg);
+			break;
+		case 'r':
+			args.rate = number(optarg);
 			break;
 		case 'i':
 			args.pid = number(optarg);
@@ -494,7 +582,8 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
 	bool is_idle = !strncmp(what, "idle-", 5);
-	const char *protocol = is_idle ? what + 5 : what;
+	bool is_open = !strcmp(what, "open-echo");
+	const char *protocol = is_idle || is_open ? what + 5 : what;
 
 	if (argc == 3 && !strcmp(what, "cpu")) {
 		printf("%lld\n", (long long)cpu_ns(number(argv[2])));
@@ -506,11 +595,14 @@ int main(int argc, char **argv)
 	}
 	args.http = !strcmp(protocol, "http");
 	if (!args.http && strcmp(protocol, "echo") != 0)
-		die("what? echo, http, idle-echo, idle-http, cpu or port");
+		die("what? echo, http, open-echo, idle-echo, idle-http, cpu or "
+		    "port");
 	parse(argc - 1, argv + 1);
+	if (is_open != (args.rate > 0))
+		die("--rate belongs to open-echo");
 	if (is_idle)
 		idle();
 	else
-		closed_loop();
+		loop();
 	return 0;
 }

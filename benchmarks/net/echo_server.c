@@ -4,7 +4,7 @@
  *
  * Listens on a free port of 127.0.0.1 and prints "listening 127.0.0.1:PORT".
  * The buffer is on the goroutine's stack: 1 KiB, as in the peers.
- * Usage: echo_server [--procs N]
+ * Usage: echo_server [--procs N] [--hogs KIND]
  */
 #include "benchmarks/support/bench_server.h"
 

@@ -4,7 +4,7 @@
  *
  * GET /hello is answered by 13 bytes of text, through the public server, mux and
  * handler as a user would write it. Listens on a free port of 127.0.0.1 and
- * prints "listening 127.0.0.1:PORT". Usage: http_hello [--procs N]
+ * prints "listening 127.0.0.1:PORT". Usage: http_hello [--procs N] [--hogs KIND]
  */
 #include "benchmarks/support/bench_server.h"
 

@@ -7,25 +7,59 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "benchmarks/support/hog.h"
+
+static struct {
+	int procs;
+	int hogs; /* enum hog_kind; -1: unknown */
+	int (*serve)(void *arg);
+} server = {.procs = 1};
+
+static void usage(const char *program)
+{
+	fprintf(stderr,
+		"usage: %s [--procs N] [--hogs none|loop|malloc|qsort]\n",
+		program);
+	_exit(2);
+}
+
+static void parse(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i += 2) {
+		if (i + 1 < argc && !strcmp(argv[i], "--procs"))
+			server.procs = atoi(argv[i + 1]);
+		else if (i + 1 < argc && !strcmp(argv[i], "--hogs"))
+			server.hogs = hog_kind_of(argv[i + 1]);
+		else
+			usage(argv[0]);
+	}
+	if (server.procs < 1 || server.hogs < 0)
+		usage(argv[0]);
+}
+
+static int serve_beside_hogs(void *arg)
+{
+	static const _Atomic bool never;
+	static struct hog_herd hogs;
+
+	hog_herd_start(&hogs, server.procs, (enum hog_kind)server.hogs, &never);
+	return server.serve(arg);
+}
+
 int server_main(int argc, char **argv, int (*serve)(void *arg))
 {
-	rg_config config = {.maxprocs = 1};
+	rg_config config = {0};
 	struct rlimit files;
 
-	if (argc == 3 && !strcmp(argv[1], "--procs"))
-		config.maxprocs = atoi(argv[2]);
-	else if (argc != 1)
-		config.maxprocs = 0;
-	if (config.maxprocs < 1) {
-		fprintf(stderr, "usage: %s [--procs N]\n", argv[0]);
-		return 2;
-	}
+	parse(argc, argv);
+	server.serve = serve;
+	config.maxprocs = server.procs;
 	if (!getrlimit(RLIMIT_NOFILE, &files)) {
 		files.rlim_cur = files.rlim_max;
 		if (setrlimit(RLIMIT_NOFILE, &files))
 			perror("setrlimit");
 	}
-	return rg_run(&config, serve, NULL) ? 1 : 0;
+	return rg_run(&config, serve_beside_hogs, NULL) ? 1 : 0;
 }
 
 rg_listener *server_listen(void)

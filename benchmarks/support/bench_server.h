@@ -10,9 +10,10 @@
 #include <stdio.h>
 
 /*
- * server_main - parse [--procs N], allow as many open files as the hard limit
- * does, run serve as the main goroutine. Returns main's value. The server ends by
- * SIGTERM's default action.
+ * server_main - parse [--procs N] [--hogs KIND], allow as many open files as the hard
+ * limit does, start as many hogs (hog.h) as Ps if asked to, run serve as the main
+ * goroutine. Returns main's value. The server, and its hogs, end by SIGTERM's default
+ * action.
  */
 int server_main(int argc, char **argv, int (*serve)(void *arg));
 

@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+
+	"ringgo.bench/peers/hog"
 )
 
 func fail(err error) {
@@ -54,12 +56,15 @@ func serveHTTP(l net.Listener) error {
 
 func main() {
 	procs := flag.Int("procs", 1, "GOMAXPROCS")
+	hogs := flag.String("hogs", "none", "as many hogs as Ps, of this kind")
 	flag.Parse()
 	serve := map[string]func(net.Listener) error{
 		"echo": serveEcho, "http": serveHTTP,
 	}[flag.Arg(0)]
-	if serve == nil || flag.NArg() != 1 || *procs < 1 {
-		fmt.Fprintln(os.Stderr, "usage: goserver [--procs N] echo|http")
+	if serve == nil || flag.NArg() != 1 || *procs < 1 ||
+		!hog.Known(*hogs) {
+		fmt.Fprintln(os.Stderr, "usage: goserver [--procs N] "+
+			"[--hogs none|loop|malloc|qsort] echo|http")
 		os.Exit(2)
 	}
 	runtime.GOMAXPROCS(*procs)
@@ -68,5 +73,6 @@ func main() {
 		fail(err)
 	}
 	fmt.Printf("listening %s\n", l.Addr())
+	hog.Start(*procs, *hogs, new(int32))
 	fail(serve(l))
 }
