@@ -33,6 +33,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "kernel-iface/base/check.h"
+
 /* The DWARF constants used here; <dwarf.h> belongs to a library of its own. */
 enum {
 	DW_LNS_copy = 1,
@@ -394,10 +396,13 @@ static bool is_before(const char *a, const char *b)
 	return x[0] != y[0] ? x[0] < y[0] : x[1] < y[1];
 }
 
+/* The largest record; leak.c's has 72 bytes. */
+enum { RECORD_MAX = 96 };
+
 /* Moves the record at i of a heap of n down to its place. */
 static void sift_down(char *r, size_t i, size_t n, size_t size)
 {
-	char held[64];
+	char held[RECORD_MAX];
 	size_t child;
 
 	memcpy(held, r + i * size, size);
@@ -425,9 +430,10 @@ static bool is_sorted(const char *r, size_t n, size_t size)
 
 void dwarfline_sort(void *records, size_t n, size_t size)
 {
-	char *r = records, held[64];
+	char *r = records, held[RECORD_MAX];
 	size_t i;
 
+	RG_ASSERT(size <= sizeof(held));
 	if (is_sorted(r, n, size))
 		return;
 	for (i = n / 2; i-- > 0;)

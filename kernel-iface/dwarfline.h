@@ -82,7 +82,7 @@ size_t dwarfline_path(const struct dwarfline *d,
 
 /* Shared with the index of symbols. */
 
-/* Sorts n records of `size` bytes (at most 64, a multiple of 8) that begin with
+/* Sorts n records of `size` bytes (at most 96, a multiple of 8) that begin with
  * two uint64_t, by these. In place, without recursion, O(n log n) always. */
 void dwarfline_sort(void *records, size_t n, size_t size);
 
