@@ -49,10 +49,10 @@ struct search {
 
 enum { NO_PARTNER = 255 };
 
-/* The winning case of an operation that has one. */
+/* The winning case of an operation; any, where it has none. */
 static const struct lin_case *won_of(const struct lin_op *op)
 {
-	return &op->cases[op->winner];
+	return &op->cases[op->winner < 0 ? 0 : op->winner];
 }
 
 /* ---- what a state allows ---------------------------------------------------------- */
