@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "kernel-iface/alloc.h"
+#include "kernel-iface/textmap.h"
 #include "sched/debugenv.h"
 #include "sched/dump.h"
 #include "sched/sched.h"
@@ -87,8 +88,8 @@ static bool counts(const struct survey *s, const struct gsnap *g)
 
 /*
  * The frame that called the library and its caller. A call in tail position leaves no
- * frame: then nothing of the library's public face may be seen, and it is the top
- * one and its caller.
+ * frame: then nothing of the library's public face may be seen, and it is the first
+ * that is not the library's, if it is one archive with the program, or the top one.
  */
 static void take_where(struct dump *d, const struct freeze_stack *s,
 		       struct record *r)
@@ -99,8 +100,9 @@ static void take_where(struct dump *d, const struct freeze_stack *s,
 	dumptext_visible(&d->text, s, &first, &last);
 	found = first;
 	for (unsigned i = first; i + 1 < last && i < first + API_DEPTH; i++)
-		if (dumptext_symbol(&d->text, s, i, &f) && f.function &&
-		    !strncmp(f.function, "rg_", 3))
+		if (textmap_class(s->pcs[i]) == TEXT_RUNTIME ||
+		    (dumptext_symbol(&d->text, s, i, &f) && f.function &&
+		     !strncmp(f.function, "rg_", 3)))
 			found = i + 1;
 	if (found < last)
 		r->where[0] = s->pcs[found];
