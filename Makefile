@@ -51,7 +51,11 @@ $(B)/obj/%.c.o: %.c | $(B)/config
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(COMMON_CPPFLAGS) $(CPPFLAGS) $(CFLAGS) $(LIB_CFLAGS) \
 		$(if $(filter net/%,$<),$(NET_SAN_FLAGS),$(RUNTIME_SAN_FLAGS)) \
+		$(if $(filter kernel-iface/% sched/%,$<),$(SAN_LOW_FLAGS)) \
 		$(WERROR_FLAGS) -MMD -MP -c -o $@ $<
+	$(if $(SAN_LOW_FLAGS),$(if $(filter kernel-iface/% sched/%,$<),$(Q)$(OBJCOPY) \
+		$(foreach f,memcpy memmove memset memcmp,\
+		--redefine-sym $f=san_quiet_$f) $@))
 
 $(B)/obj/%.S.o: %.S | $(B)/config
 	$(call say,AS,$<)
@@ -180,6 +184,10 @@ bench:
 	$(AGAIN) all benchmarks
 	@RG_ROOT='$(CURDIR)' RG_BUILD='$(ABS_B)' CC='$(CC)' benchmarks/run $(BENCH)
 
+## where: the folder of this configuration's products
+where:
+	@echo '$(ABS_B)'
+
 ## clean: remove what was built
 clean:
 	@for d in '$(O)'/*/; do \
@@ -197,7 +205,7 @@ help:
 	@echo '  ALLOC=jemalloc|libc WERROR=1 PREFIX= DESTDIR= LIBDIR= PORT='
 
 FORCE:
-.PHONY: all libs examples demo benchmarks setup run bench clean help FORCE
+.PHONY: all libs where examples demo benchmarks setup run bench clean help FORCE
 
 -include $(LIB_OBJS:.o=.d) $(EXAMPLES:%=%.d) $(BENCHMARKS:%=%.d) \
 	$(BENCH_SUPPORT_OBJS:.o=.d) $(TEST_DEPS)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "kernel-iface/base/check.h"
+#include "kernel-iface/base/sanitize.h"
 
 #if RG_ALLOC_JEMALLOC
 #include <jemalloc/jemalloc.h>
@@ -66,7 +67,7 @@ static void raw_free(void *p)
 	dallocx(p, 0);
 }
 #else
-static void *raw_alloc(size_t size, size_t align, bool zero)
+static void *libc_alloc(size_t size, size_t align, bool zero)
 {
 	void *p = NULL;
 
@@ -78,14 +79,29 @@ static void *raw_alloc(size_t size, size_t align, bool zero)
 	return zero ? calloc(1, size ? size : 1) : malloc(size ? size : 1);
 }
 
+static void *raw_alloc(size_t size, size_t align, bool zero)
+{
+	void *p;
+
+	san_quiet_begin();
+	p = libc_alloc(size, align, zero);
+	san_quiet_end();
+	return p;
+}
+
 static void *raw_realloc(void *p, size_t size)
 {
-	return realloc(p, size ? size : 1);
+	san_quiet_begin();
+	p = realloc(p, size ? size : 1);
+	san_quiet_end();
+	return p;
 }
 
 static void raw_free(void *p)
 {
+	san_quiet_begin();
 	free(p);
+	san_quiet_end();
 }
 #endif
 

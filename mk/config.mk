@@ -78,6 +78,8 @@ SAN_FLAGS := $(if $(SAN),$(SAN_$(SAN)))
 # (kernel-iface/base/sanitize.h). net is to them what a user's code is.
 RUNTIME_SAN_FLAGS := $(if $(filter-out thread,$(SAN)),$(SAN_FLAGS))
 NET_SAN_FLAGS := $(SAN_FLAGS)
+# Its lower layers order nothing in the eyes of a program (base/sanitize.h, I1, I2).
+SAN_LOW_FLAGS := $(if $(filter thread,$(SAN)),-DRTLOCK_ANNOUNCED=0)
 SAN_DEFINES := $(if $(filter thread,$(SAN)),-DRG_TSAN=1)
 
 # ---- warnings
@@ -127,7 +129,7 @@ LIBS := -luring $(ALLOC_LIBS) -lpthread
 # ---- the folder of this configuration
 CONFIG := $(CC_VERSION) | $(CC) $(CPPFLAGS) $(CFLAGS) | $(LDFLAGS) $(LDLIBS) | \
 	$(COMMON_CPPFLAGS) $(LIB_CFLAGS) $(PROG_CFLAGS) $(COMMON_LDFLAGS) | \
-	$(RUNTIME_SAN_FLAGS) $(NET_SAN_FLAGS) | $(LIBS) | $(ARCH) $(VERSION)
+	$(RUNTIME_SAN_FLAGS) $(SAN_LOW_FLAGS) $(NET_SAN_FLAGS) | $(LIBS) | $(ARCH) $(VERSION)
 quote = '$(subst ','\'',$1)'
 HASH := $(shell printf '%s' $(call quote,$(CONFIG)) | cksum | \
 	{ read -r sum rest; printf '%08x' "$$sum"; })

@@ -34,6 +34,7 @@
 #include "sched/point.h"
 #include "sched/sched.h"
 #include "sched/sigsetup.h"
+#include "sched/switch.h"
 
 #define STOP_GRACE_NS (100 * RG_MILLISECOND)
 
@@ -60,6 +61,9 @@ struct helper {
 	struct request *request; /* given to an idle one */
 	struct helper *next_idle;
 	_Atomic uint32_t word; /* 0: sleep; 1: look */
+#if RG_TSAN
+	char *stack_lo;
+#endif
 };
 
 static struct {
@@ -169,15 +173,70 @@ static bool sleep_idle(struct helper *h, int64_t until)
 
 /* ---- a helper's life ---- */
 
+/* To ThreadSanitizer a call is a flow of its own, on a stack of its own: this thread's
+ * other calls are of no concern to it (CALL_STACK: as deep as calls mostly are). */
+#if RG_TSAN
+static void *call_flow_make(struct helper *h)
+{
+	enum { CALL_STACK = 1 << 20 };
+	char *top = __builtin_frame_address(0);
+	size_t room = (size_t)(top - h->stack_lo) & ~(size_t)15;
+	void *flow;
+
+	room = room < CALL_STACK ? room : CALL_STACK;
+	san_new_memory((char *)((uintptr_t)top & ~(uintptr_t)15) - room, room);
+	flow = __tsan_create_fiber(0);
+	__tsan_set_fiber_name(flow, "rg_blocking");
+	return flow;
+}
+
+static void call_flow_free(void *flow)
+{
+	__tsan_destroy_fiber(flow);
+}
+
+static void note_stack(struct helper *h)
+{
+	pthread_attr_t attr;
+	size_t size;
+	void *lo;
+
+	h->stack_lo = __builtin_frame_address(0);
+	if (pthread_getattr_np(pthread_self(), &attr))
+		return;
+	if (!pthread_attr_getstack(&attr, &lo, &size))
+		h->stack_lo = lo;
+	pthread_attr_destroy(&attr);
+}
+#else
+static void *call_flow_make(struct helper *h)
+{
+	(void)h;
+	return NULL;
+}
+
+static void call_flow_free(void *flow)
+{
+	(void)flow;
+}
+
+static void note_stack(struct helper *h)
+{
+	(void)h;
+}
+#endif
+
 /* The pool's lock is held, and is released. */
 static void run_request(struct helper *h, struct request *r)
 {
 	bool is_abandoned;
-	void *result;
+	void *flow = call_flow_make(h);
+	void *result, *self;
 	int err;
 
 	h->is_busy = true;
 	rtlock_unlock(&pool.lock);
+	self = san_flow_on(flow);
 	san_acquire(r);
 	errno = r->err;
 	result = r->fn(r->arg);
@@ -192,6 +251,8 @@ static void run_request(struct helper *h, struct request *r)
 	rtlock_unlock(&pool.lock);
 	if (!is_abandoned)
 		sched_ready(r->gp);
+	san_flow_back(self);
+	call_flow_free(flow);
 }
 
 /* The lock is held. What to do next; NULL: end. May release the lock and sleep. */
@@ -240,6 +301,8 @@ static void *helper_main(void *arg)
 	struct request *r;
 
 	pthread_setname_np(pthread_self(), "rg-blocking");
+	note_stack(h);
+	san_quiet_begin(); /* between the calls */
 	rtlock_lock(&pool.lock);
 	h->thread = pthread_self();
 	pool.nborn--;
@@ -249,6 +312,7 @@ static void *helper_main(void *arg)
 	}
 	end_locked(h);
 	rtlock_unlock(&pool.lock);
+	san_quiet_end();
 	return NULL;
 }
 
@@ -274,6 +338,7 @@ static bool add_helper_locked(void)
 	struct helper *h = helper_reserve_locked();
 	sigset_t all, mask;
 	pthread_t thread;
+	void *self;
 	int err;
 
 	if (!h)
@@ -282,7 +347,9 @@ static bool add_helper_locked(void)
 	sigsetup_async_mask(&all);
 	sigaddset(&all, SIGURG);
 	pthread_sigmask(SIG_SETMASK, &all, &mask);
+	self = sched_flow_on();
 	err = pthread_create(&thread, NULL, helper_main, h);
+	sched_flow_back(self);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	rtlock_lock(&pool.lock);
 	if (err) {

@@ -9,7 +9,11 @@
 int cancel_token_err(const struct cancel_token *t)
 {
 	/* C1 acquire, pairs with C2: what its owner wrote before. */
-	return atomic_load_explicit(&t->err, memory_order_acquire);
+	int err = atomic_load_explicit(&t->err, memory_order_acquire);
+
+	if (err)
+		san_acquire((void *)(uintptr_t)t);
+	return err;
 }
 
 bool cancel_token_fire(struct cancel_token *t, int err)
@@ -17,6 +21,7 @@ bool cancel_token_fire(struct cancel_token *t, int err)
 	struct ready_list ready = {0};
 	bool is_first;
 
+	san_release(t);
 	rtlock_lock(&t->lock);
 	is_first = !atomic_load_explicit(&t->err, memory_order_relaxed);
 	if (is_first) {

@@ -189,7 +189,6 @@ static void make_runnable(struct ready_list *from, struct gqueue *out)
 	from->head = from->tail = NULL;
 	for (; gp; gp = next) {
 		next = gp->schedlink;
-		san_release(gp);
 		g_set_state(gp, G_RUNNABLE);
 		gqueue_push(out, gp);
 	}

@@ -208,13 +208,21 @@ static int attempt(struct request *q)
 	return err;
 }
 
+/* To ThreadSanitizer what came before any write comes before what follows any read;
+ * whose descriptors are the two ends of one connection only the kernel knows. */
+static char io_order;
+
 static int perform(struct request *q)
 {
 	int res;
 
+	if (q->fdesc && q->dir == FD_WRITE)
+		san_release(&io_order);
 	do {
 		res = attempt(q);
 	} while (res == -EINTR);
+	if (q->fdesc && q->dir == FD_READ)
+		san_acquire(&io_order);
 	return res;
 }
 

@@ -187,7 +187,6 @@ static void put_tail(struct p *pp, struct g *gp)
 
 static inline void make_runnable(struct g *gp)
 {
-	san_release(gp);
 	RG_DCHECK(g_state(gp) != G_RUNNING && g_state(gp) != G_DEAD);
 	g_set_state(gp, G_RUNNABLE);
 }
@@ -199,7 +198,6 @@ static RG_NOINLINE bool ready_special(struct g *gp)
 		bubble_ready(gp);
 		return false;
 	}
-	san_release(gp);
 	foreign_ready(gp);
 	return true;
 }
@@ -209,6 +207,7 @@ void sched_ready(struct g *gp)
 	struct m *mp = getm();
 	struct g *old;
 
+	san_release(gp);
 	if (rg_unlikely(gp->special) && ready_special(gp))
 		return;
 	make_runnable(gp);
@@ -224,6 +223,12 @@ void sched_ready(struct g *gp)
 }
 
 void sched_ready_tail(struct g *gp)
+{
+	san_release(gp);
+	sched_ready_quiet(gp);
+}
+
+void sched_ready_quiet(struct g *gp)
 {
 	struct m *mp = getm();
 
@@ -322,8 +327,14 @@ static void until_timer(struct timer *t, void *arg, rg_time now)
 
 	(void)t;
 	(void)now;
-	if (wake_claim(gp, WAKE_TIMER))
+	if (!wake_claim(gp, WAKE_TIMER))
+		return;
+	/* In a bubble time passes when all have done what they do: that does
+	 * order. */
+	if (gp->bubble)
 		sched_ready_tail(gp);
+	else
+		sched_ready_quiet(gp);
 }
 
 static void until_cancel(struct cancel_waiter *w, int err,

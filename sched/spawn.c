@@ -221,6 +221,7 @@ static RG_CALLS_USER void g_main(void *transfer)
 static void *place_copy(struct g *gp, const void *arg, size_t size, char **top)
 {
 	*top = gp->stack_hi - ((size + 15) & ~(size_t)15);
+	san_reads(arg, size);
 	return memcpy(*top, arg, size);
 }
 
@@ -246,12 +247,40 @@ static void inherit_labels(struct g *gp, const struct g *parent)
 	atomic_store_explicit(&gp->labels, s, memory_order_relaxed);
 }
 
+/* Its flow knows what this one knows; "created by" in reports is the go statement. */
+static void init_flow(struct g *gp, char *top)
+{
+#if RG_TSAN
+	__tsan_func_entry((void *)gp->creator_pc);
+#endif
+	coro_init(&gp->ctx, gp->stack_lo, top, g_main);
+#if RG_TSAN
+	__tsan_func_exit();
+#endif
+}
+
+static void name_flow(const struct g *gp)
+{
+#if RG_TSAN
+	char name[NAME_MAX_LEN + 32];
+
+	if (gp->goid == 1)
+		snprintf(name, sizeof name, "main goroutine");
+	else
+		snprintf(name, sizeof name, "goroutine %llu%s%s",
+			 (unsigned long long)gp->goid, gp->name ? " " : "",
+			 gp->name ? gp->name : "");
+	__tsan_set_fiber_name(gp->ctx.fiber, name);
+#else
+	(void)gp;
+#endif
+}
+
 static void init_g(struct g *gp, const struct sched_go_args *args,
 		   struct g *parent)
 {
 	char *top = gp->stack_hi;
 
-	san_acquire(gp);
 #if RG_ASAN
 	__asan_unpoison_memory_region(gp->stack_lo,
 				      (size_t)(gp->stack_hi - gp->stack_lo));
@@ -275,8 +304,7 @@ static void init_g(struct g *gp, const struct sched_go_args *args,
 		bubble_join(args->bubble, gp);
 	else if (rg_unlikely(parent && parent->bubble) && gp->kind == G_USER)
 		bubble_join(parent->bubble, gp);
-	coro_init(&gp->ctx, gp->stack_lo, top, g_main);
-	san_release(gp);
+	init_flow(gp, top);
 	g_set_state(gp, G_RUNNABLE);
 }
 
@@ -302,7 +330,11 @@ static int new_g(struct p *pp, const struct sched_go_args *args,
 		snprintf(name, NAME_MAX_LEN, "%s", args->name);
 	}
 	*out = gfree_get(pp, (unsigned)class_index);
-	if (!*out) {
+	if (*out) {
+		san_new_memory((*out)->stack_lo,
+			       (size_t)((char *)(*out + 1) -
+					(char *)(*out)->stack_lo));
+	} else {
 		err = fresh_g((unsigned)class_index, out);
 		if (err) {
 			rgk_free(name);
@@ -312,6 +344,7 @@ static int new_g(struct p *pp, const struct sched_go_args *args,
 	init_g(*out, args, parent);
 	(*out)->name = name;
 	(*out)->goid = new_goid(pp);
+	name_flow(*out);
 	if (args->kind == G_USER)
 		count_born(pp);
 	return 0;
@@ -412,9 +445,21 @@ static void free_owned(struct g *gp)
 	labels_unref(labels);
 }
 
+/* To ThreadSanitizer the end of the runtime comes after all that goroutines did, be
+ * they over or left over. */
+static char all_ended;
+
 static bool forget(struct g *gp, void *arg)
 {
 	(void)arg;
+#if RG_TSAN
+	if (gp->ctx.fiber) {
+		void *flow = san_flow_on(gp->ctx.fiber);
+
+		san_release(&all_ended);
+		san_flow_back(flow);
+	}
+#endif
 	if (gp->bubble)
 		bubble_forget(gp);
 	/* Whoever waits in a token is a goroutine that is abandoned now; the
@@ -429,6 +474,7 @@ static bool forget(struct g *gp, void *arg)
 void spawn_forget_all(void)
 {
 	sched_each_g(forget, NULL);
+	san_acquire(&all_ended);
 }
 
 static RG_CALLS_USER void run_defers(struct g *gp)
@@ -458,6 +504,7 @@ static void finish_g(struct g *gp)
 		free_owned(gp);
 	if (rg_unlikely(gp->goid == 1))
 		sched.main_exited = true;
+	san_release(&all_ended);
 	mp = getm();
 	if (rg_unlikely(!mp))
 		forked_refuse(); /* there is nothing to go back to */

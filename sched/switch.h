@@ -46,6 +46,27 @@ static inline bool switch_is_house_due(const struct p *pp, uint32_t tick)
 	       0;
 }
 
+/* To ThreadSanitizer be the scheduler, which knows nothing of goroutines, until
+ * sched_flow_back. Nothing parks in between. */
+static inline void *sched_flow_on(void)
+{
+#if RG_TSAN
+	struct m *mp = getm();
+	void *self = san_flow_on(mp ? mp->g0.ctx.fiber : NULL);
+
+	san_quiet_begin();
+	return self;
+#else
+	return NULL;
+#endif
+}
+
+static inline void sched_flow_back(void *self)
+{
+	san_quiet_end();
+	san_flow_back(self);
+}
+
 /* The next goroutine of the local queue, or g0. */
 static inline struct g *switch_pick(struct m *mp)
 {

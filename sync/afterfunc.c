@@ -19,6 +19,9 @@
  * Lock rank: innermost, like a channel's.
  * Not a goroutine parked for each function: that is 4 KB for what mostly never runs.
  */
+/* The list orders nobody (base/rtlock.h, I6); see afterfunc_due. */
+#define RTLOCK_ANNOUNCED 0
+
 #include "sync/afterfunc.h"
 
 #include <ringgo/ctx.h>
@@ -28,6 +31,7 @@
 #include "sched/bubble.h"
 #include "sched/park.h"
 #include "sched/sched.h"
+#include "sched/switch.h"
 #include "sched/timer.h"
 
 #define RETRY_NS RG_MILLISECOND
@@ -46,7 +50,9 @@ static void pause_starter(void)
 			 NULL);
 }
 
-static void start_function(const struct afterfunc *a)
+/* flow: what starts the goroutine, to ThreadSanitizer: it knows who asked for this one,
+ * and nobody who asked for another. */
+static void start_function(const struct afterfunc *a, void *flow)
 {
 	const struct sched_go_args args = {
 		.fn = a->fn,
@@ -56,10 +62,30 @@ static void start_function(const struct afterfunc *a)
 		.bubble = a->bubble,
 	};
 
-	while (sched_go(&args) < 0)
+	for (;;) {
+		void *self = san_flow_on(flow);
+		int err = sched_go(&args);
+
+		san_flow_back(self);
+		if (!err)
+			break;
 		pause_starter();
+	}
 	if (a->bubble)
 		bubble_release(a->bubble);
+}
+
+/* Copies what is linked there, with what it knows. The lock is held. */
+static void *take_locked(struct list *link, struct afterfunc *copy)
+{
+	struct afterfunc *a = container_of(link, struct afterfunc, due);
+	void *flow = san_flow_make("after_func");
+	void *self = san_flow_on(flow);
+
+	san_acquire(a);
+	san_flow_back(self);
+	*copy = *a;
+	return flow;
 }
 
 static bool become_starter(void)
@@ -80,6 +106,7 @@ static void starter_main(void *unused)
 {
 	struct afterfunc copy;
 	struct list *link;
+	void *flow;
 
 	(void)unused;
 	if (!become_starter())
@@ -92,15 +119,18 @@ static void starter_main(void *unused)
 			sched_park_unlock(&lock, WAIT_SLEEP, &due);
 			continue;
 		}
-		copy = *container_of(link, struct afterfunc, due);
+		flow = take_locked(link, &copy);
 		rtlock_unlock(&lock);
-		start_function(&copy);
+		start_function(&copy, flow);
+		san_flow_free(flow);
 	}
 }
 
 int afterfunc_prepare(void)
 {
 	bool has_starter;
+	void *self;
+	int err;
 
 	rtlock_lock(&lock);
 	has_starter = starter != NULL;
@@ -108,7 +138,10 @@ int afterfunc_prepare(void)
 	if (has_starter)
 		return 0;
 	/* Of several made at once, the first to run stays. */
-	return sched_go_system(starter_main, NULL, "after_func");
+	self = sched_flow_on();
+	err = sched_go_system(starter_main, NULL, "after_func");
+	sched_flow_back(self);
+	return err;
 }
 
 void afterfunc_reset(void)
@@ -127,19 +160,24 @@ void afterfunc_reset(void)
 void afterfunc_due(struct afterfunc *a)
 {
 	struct g *gp;
+	void *self;
 
 	if (!sched_is_on())
 		return;
 	a->bubble = bubble_current();
 	if (a->bubble)
 		bubble_hold(a->bubble);
+	san_release(a); /* to its function */
 	rtlock_lock(&lock);
 	list_push_back(&due, &a->due);
 	gp = waiting;
 	waiting = NULL;
 	rtlock_unlock(&lock);
-	if (gp)
-		sched_ready(gp);
+	if (!gp)
+		return;
+	self = sched_flow_on();
+	sched_ready(gp);
+	sched_flow_back(self);
 }
 
 bool afterfunc_cancel(struct afterfunc *a)

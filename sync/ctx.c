@@ -148,10 +148,14 @@ static void end(rg_ctx *c, int err, int cause, const rg_ctx *in_timer)
 static void deadline_passed(struct timer *t, void *arg, rg_time now)
 {
 	rg_ctx *c = arg;
+	void *flow = san_flow_make("deadline");
+	void *self = san_flow_on(flow);
 
-	(void)t;
 	(void)now;
+	san_acquire(t);
 	end(c, -ETIMEDOUT, c->expiry, c);
+	san_flow_back(self);
+	san_flow_free(flow);
 }
 
 static void check_reason(int reason)
@@ -231,6 +235,7 @@ rg_ctx *ctx_enter(rg_ctx *c)
 		end(c, -ETIMEDOUT, c->expiry, NULL);
 		return c;
 	}
+	san_release(&c->timer); /* to what it calls */
 	if (c->has_timer &&
 	    timer_start(&c->timer, c->deadline, 0, deadline_passed, c) < 0) {
 		c->has_timer = false;

@@ -89,7 +89,8 @@ static void poke(void)
 
 	san_acquire(&notify.fd);
 	if (fd && write(fd - 1, &one, sizeof one) < 0)
-		return; /* cannot be: nothing to be done here */
+		return;          /* cannot be: nothing to be done here */
+	san_release(&notify.fd); /* to the closer */
 }
 
 static void on_signal(int sig)
@@ -284,6 +285,7 @@ static void reset(void)
 	while (fd &&
 	       atomic_load_explicit(&notify.handlers, memory_order_seq_cst))
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+	san_acquire(&notify.fd);
 	if (fd)
 		close(fd - 1);
 	/* Relaxed: alone. A goroutine that was given up may have held it. */

@@ -11,6 +11,9 @@
  * keeps the addresses of a bucket in a treap; with 4,096 buckets there is rarely
  * more than one at a time.
  */
+/* Objects share a bucket's lock (base/rtlock.h, I6). */
+#define RTLOCK_ANNOUNCED 0
+
 #include "sync/parklot.h"
 
 #include "kernel-iface/base/check.h"

@@ -184,6 +184,19 @@ static RG_NOINLINE void lock_slow(rg_rwmutex *m, uintptr_t pc)
 	} while (!cas_acquire(m, &free, R_WRITER));
 }
 
+/* To ThreadSanitizer readers are ordered after writers, and writers after all, but not
+ * readers after readers. */
+static inline void *readers_order(rg_rwmutex *m)
+{
+	return &m->reserved_;
+}
+
+static inline void writer_enters(rg_rwmutex *m)
+{
+	san_acquire(m);
+	san_acquire(readers_order(m));
+}
+
 bool rg_rwmutex_try_lock(rg_rwmutex *m)
 {
 	uint32_t free = 0;
@@ -191,7 +204,7 @@ bool rg_rwmutex_try_lock(rg_rwmutex *m)
 	sched_point();
 	if (!cas_acquire(m, &free, R_WRITER))
 		return false;
-	san_acquire(m);
+	writer_enters(m);
 	note_taken(m, HOLD_WRITE, CALLER);
 	return true;
 }
@@ -203,7 +216,7 @@ void rg_rwmutex_lock(rg_rwmutex *m)
 	sched_point();
 	if (rg_unlikely(!cas_acquire(m, &free, R_WRITER)))
 		lock_slow(m, CALLER);
-	san_acquire(m);
+	writer_enters(m);
 	note_taken(m, HOLD_WRITE, CALLER);
 }
 
@@ -301,7 +314,7 @@ void rg_rwmutex_runlock(rg_rwmutex *m)
 	sched_point();
 	if (lockgraph_is_on())
 		lockgraph_gives(m, HOLD_READ);
-	san_release(m);
+	san_release(readers_order(m)); /* to the next writer */
 	s = load(m);
 	for (;;) {
 		if (rg_unlikely(s < R_READER))

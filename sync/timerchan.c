@@ -40,25 +40,35 @@ struct after {
 
 static void send_time(struct timer *t, void *arg, rg_time now)
 {
-	(void)t;
+	void *flow = san_flow_make("timer");
+	void *self = san_flow_on(flow);
+
+	san_acquire(t);
 	/* false, when full: the tick is dropped. */
 	(void)chan_offer(arg, &now);
+	san_flow_back(self);
+	san_flow_free(flow);
 }
 
 /* of rg_after_func. */
 static void call_function(struct timer *timer, void *arg, rg_time now)
 {
 	rg_timer *t = arg;
+	void *flow = san_flow_make("timer");
+	void *self = san_flow_on(flow);
 
-	(void)timer;
 	(void)now;
+	san_acquire(timer);
 	afterfunc_due(&t->call);
+	san_flow_back(self);
+	san_flow_free(flow);
 }
 
 /* ---- both kinds ------------------------------------------------------------ */
 
 static bool start_locked(rg_timer *t, rg_time when, rg_duration period)
 {
+	san_release(&t->timer); /* to what it calls */
 	if (t->chan)
 		return timer_start(&t->timer, when, period, send_time,
 				   t->chan) == 0;
@@ -255,6 +265,7 @@ rg_chan *rg_after(rg_duration d)
 	if (!a)
 		rg_panic("out of memory: rg_after");
 	chan_init(&a->chan, sizeof(rg_time), 1, TIMER_CHAN_FLAGS, free_after);
+	san_release(&a->timer); /* to what it calls */
 	if (timer_start(&a->timer, timer_after(d), 0, send_time, &a->chan) < 0)
 		rg_panic("out of memory: rg_after");
 	return &a->chan;
