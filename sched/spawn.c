@@ -29,6 +29,7 @@
 #include "sched/local.h"
 #include "sched/point.h"
 #include "sched/proc.h"
+#include "sched/racelimit.h"
 #include "sched/switch.h"
 #include "sched/wake.h"
 
@@ -153,6 +154,7 @@ void spawn_recycle(struct p *pp, struct g *gp)
 	unsigned c = gp->stack_class;
 
 	coro_fini(&gp->ctx);
+	racelimit_give();
 	if (rg_likely(pp && c == sched.default_class)) {
 		list_push(&pp->gfree, &pp->gfree_len, gp);
 		if (rg_likely(pp->gfree_len <= GFREE_MAX))
@@ -314,33 +316,47 @@ static int class_for(size_t stack_size)
 			  : (int)sched.default_class;
 }
 
+/* A record with its stack, used before or fresh. */
+static int get_g(struct p *pp, unsigned class_index, struct g **out)
+{
+	*out = gfree_get(pp, class_index);
+	if (!*out)
+		return fresh_g(class_index, out);
+	san_new_memory((*out)->stack_lo,
+		       (size_t)((char *)(*out + 1) - (char *)(*out)->stack_lo));
+	return 0;
+}
+
+static int copy_name(const char *from, char **to)
+{
+	*to = NULL;
+	if (!from)
+		return 0;
+	*to = rgk_alloc(NAME_MAX_LEN);
+	if (!*to)
+		return -ENOMEM;
+	snprintf(*to, NAME_MAX_LEN, "%s", from);
+	return 0;
+}
+
 static int new_g(struct p *pp, const struct sched_go_args *args,
 		 struct g *parent, struct g **out)
 {
 	int class_index = class_for(args->stack_size);
-	char *name = NULL;
+	char *name;
 	int err;
 
 	if (class_index < 0)
 		return -ENOMEM;
-	if (args->name) {
-		name = rgk_alloc(NAME_MAX_LEN);
-		if (!name)
-			return -ENOMEM;
-		snprintf(name, NAME_MAX_LEN, "%s", args->name);
-	}
-	*out = gfree_get(pp, (unsigned)class_index);
-	if (*out) {
-		san_new_memory((*out)->stack_lo,
-			       (size_t)((char *)(*out + 1) -
-					(char *)(*out)->stack_lo));
-	} else {
-		err = fresh_g((unsigned)class_index, out);
-		if (err) {
-			rgk_free(name);
-			return err;
-		}
-	}
+	err = racelimit_take();
+	if (err)
+		return err;
+	err = copy_name(args->name, &name);
+	if (err)
+		goto give;
+	err = get_g(pp, (unsigned)class_index, out);
+	if (err)
+		goto free_name;
 	init_g(*out, args, parent);
 	(*out)->name = name;
 	(*out)->goid = new_goid(pp);
@@ -348,6 +364,12 @@ static int new_g(struct p *pp, const struct sched_go_args *args,
 	if (args->kind == G_USER)
 		count_born(pp);
 	return 0;
+
+free_name:
+	rgk_free(name);
+give:
+	racelimit_give();
+	return err;
 }
 
 /*
@@ -458,6 +480,7 @@ static bool forget(struct g *gp, void *arg)
 
 		san_release(&all_ended);
 		san_flow_back(flow);
+		racelimit_give();
 	}
 #endif
 	if (gp->bubble)

@@ -96,4 +96,29 @@ for program in edges apart; do
 	done
 done
 [ $n -ge 30 ] || fail "only $n cases"
+# ---- the number of goroutines: refused, said once, nothing else lost ----
+limited() { # LIMIT ASKED MADE COMMAND...
+	local limit=$1 asked=$2 made=$3 code=0
+	shift 3
+	timeout 120 "$@" "$asked" >"$tmp/out" 2>&1 || code=$?
+	[ $code = 0 ] && grep -qx "made $made, then -11" "$tmp/out" &&
+		[ "$(grep -c "carries $limit goroutines" "$tmp/out")" = 1 ] || {
+		cat "$tmp/out"
+		fail "limit $limit: exit code $code, expected $made made"
+	}
+}
+# Among them the main goroutine.
+limited 100 200 99 env RINGGO_RACE_GOROUTINES=100 "$tmp/manygo"
+silent "$tmp/manygo" 20000
+
+# gcc's runtime, which would end the program at 8,128; there, one costs 835 KB.
+if echo 'int main(void) { return 0; }' |
+	gcc -fsanitize=thread -x c -o "$tmp/probe" - 2>/dev/null &&
+	ldd "$tmp/probe" | grep -q libtsan; then
+	gcc -std=gnu11 -O1 -fsanitize=thread -D_GNU_SOURCE -I"$RG_ROOT" \
+		-I"$RG_ROOT/include" -o "$tmp/manygcc" "$RG_ROOT/tests/race/manygo.c" \
+		-L"$build" -lringgo -pthread || fail "build with gcc"
+	limited 300 400 299 env RINGGO_RACE_GOROUTINES=300 "$tmp/manygcc"
+	grep -q "with gcc's runtime" "$tmp/out" || fail "gcc's is not named"
+fi
 echo "race: $n cases, silent and reported"
