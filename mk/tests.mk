@@ -8,6 +8,7 @@
 #   tests/stress/seed_*.c    as <layer>: each under 20 seeds, STRESS_SEEDS of them
 #                            with `make stress`
 #   tests/stress/stress_*.c  as <layer>, long; only `make stress` runs them
+#   tests/race/*.c           users' programs for the race detector: tests/race.sh
 #   tests/fuzz/fuzz_*.c      libFuzzer targets; only `make fuzz` runs them
 #   tests/lincheck/test_*.c  as <layer>: recorded runs of channels are checked
 #   tests/support/*.c        an archive linked to every test, with tests/lincheck's
@@ -143,6 +144,11 @@ ubsan:
 ## tsan: build and run the suite under ThreadSanitizer (clang)
 tsan:
 	$(AGAIN) SAN=thread WERROR=0 test
+
+## race: the race detector of users' programs, case by case (RACE_CC=clang)
+.PHONY: race
+race:
+	@RG_ROOT='$(CURDIR)' O='$(O)' RACE_CC='$(RACE_CC)' tests/race.sh
 
 ## fuzz: run each fuzz target for FUZZ_SECONDS=60 (clang)
 fuzz:
