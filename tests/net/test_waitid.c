@@ -44,8 +44,10 @@ static struct child child_start(void)
 
 static void child_tell(struct child *c, unsigned char code)
 {
-	T_CHECK_INT_EQ(write(c->tell, &code, 1), 1);
-	close(c->tell);
+	int fd = c->tell; /* told, it may be gone, and *c with it */
+
+	T_CHECK_INT_EQ(write(fd, &code, 1), 1);
+	close(fd);
 }
 
 static void child_tell_later(void *arg)
@@ -155,16 +157,19 @@ static void takes_any_child(void *arg)
 
 static void waits_on_pidfd(void *arg)
 {
-	(void)arg;
-	for (int flags = 0; flags <= O_NONBLOCK; flags += O_NONBLOCK) {
-		struct child c = child_start();
-		int fd = (int)syscall(SYS_pidfd_open, c.pid, flags);
-		siginfo_t info;
+	struct child children[2], *c = children;
 
+	(void)arg;
+	for (int flags = 0; flags <= O_NONBLOCK; flags += O_NONBLOCK, c++) {
+		siginfo_t info;
+		int fd;
+
+		*c = child_start();
+		fd = (int)syscall(SYS_pidfd_open, c->pid, flags);
 		T_CHECK(fd >= 0);
-		T_CHECK_INT_EQ(rg_go(child_tell_later, &c), 0);
+		T_CHECK_INT_EQ(rg_go(child_tell_later, c), 0);
 		T_CHECK_INT_EQ(rg_waitid(P_PIDFD, (id_t)fd, &info, WEXITED), 0);
-		check_exit(&info, &c, 7);
+		check_exit(&info, c, 7);
 		T_CHECK_INT_EQ(rg_close(fd), 0);
 	}
 	T_CHECK_INT_EQ(rg_waitid(P_PIDFD, 987654, NULL, WEXITED), -EBADF);
