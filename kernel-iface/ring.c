@@ -128,6 +128,7 @@ int ring_open(struct ring *r, unsigned entries)
 	r->taskrun_flag = r->setup_flags & IORING_SETUP_TASKRUN_FLAG;
 	r->wake_op.done = wake_done;
 	r->wake_op.fd = r->wake_fd;
+	san_release(&r->wake_op); /* the descriptor, to ring_wake */
 	/* Without it every enter looks the descriptor up: only slower. */
 	if (probe_has(PROBE_RING_FD))
 		io_uring_register_ring_fd(&r->uring);
@@ -440,6 +441,7 @@ void ring_wake(struct ring *r)
 	uint64_t one = 1;
 	int saved = errno;
 
+	san_acquire(&r->wake_op);
 	/* EINTR cannot happen on a counter that has room, and it has: it would
 	 * take 2^64 wake-ups that nobody read. */
 	while (write(r->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
