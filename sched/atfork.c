@@ -7,11 +7,13 @@
 #include <pthread.h>
 
 #include "kernel-iface/base/forked.h"
+#include "kernel-iface/base/futexlock.h"
 #include "sched/getg.h"
 #include "sched/sched.h"
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int result;
+/* Not pthread_once: a program's imports are looked through for it (lockimports.h). */
+static struct futexlock lock;
+static bool is_installed;
 
 static void in_child(void)
 {
@@ -23,13 +25,14 @@ static void in_child(void)
 	getm_set(NULL);
 }
 
-static void install(void)
-{
-	result = -pthread_atfork(NULL, NULL, in_child);
-}
-
 int atfork_start(void)
 {
-	pthread_once(&once, install);
-	return result;
+	int err = 0;
+
+	futexlock_lock(&lock);
+	if (!is_installed)
+		err = -pthread_atfork(NULL, NULL, in_child);
+	is_installed = !err;
+	futexlock_unlock(&lock);
+	return err;
 }

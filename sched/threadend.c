@@ -8,11 +8,13 @@
 
 #include <ringgo/base.h>
 
+#include "kernel-iface/base/futexlock.h"
 #include "sched/g.h"
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+/* Not pthread_once: a program's imports are looked through for it (lockimports.h). */
+static struct futexlock lock;
+static bool has_key; /* for good */
 static pthread_key_t key;
-static int result;
 
 static void on_end(void *value)
 {
@@ -22,23 +24,22 @@ static void on_end(void *value)
 		rg_panic("pthread_exit or pthread_cancel in a goroutine");
 }
 
-static void make_key(void)
-{
-	result = -pthread_key_create(&key, on_end);
-}
-
 int threadend_watch(void)
 {
-	pthread_once(&once, make_key);
-	if (result)
-		return result;
+	int err = 0;
+
+	futexlock_lock(&lock);
+	if (!has_key)
+		err = -pthread_key_create(&key, on_end);
+	has_key = !err;
+	futexlock_unlock(&lock);
 	/* Any value but NULL has the destructor called. */
-	return -pthread_setspecific(key, &key);
+	return err ? err : -pthread_setspecific(key, &key);
 }
 
+/* After a threadend_watch that went well. */
 void threadend_release(void)
 {
 	/* To NULL: needs no memory. */
-	if (!result)
-		pthread_setspecific(key, NULL);
+	pthread_setspecific(key, NULL);
 }

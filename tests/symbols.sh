@@ -6,6 +6,8 @@
 #   the shared library exports rg_* only, each with the version RINGGO_0
 #   the static library defines no other global symbol
 #   both offer the same names, and these are the ones the public headers declare
+#   the static library imports no lock of threads: its imports become the program's,
+#   which preemption looks through (kernel-iface/lockimports.h)
 #   soname, stack flags and text relocations are as they should be
 
 set -u
@@ -48,6 +50,13 @@ nm --defined-only --extern-only "$a" 2>/dev/null |
 	grep -v '^_*[atul]san\|^__sanitizer\|^__odr_asan' | sort -u >"$tmp/a"
 grep -v '^rg_' "$tmp/a" >"$tmp/odd" &&
 	fail "global in the static library:" "$(head -n 20 "$tmp/odd" | tr "\n" " ")"
+
+nm --undefined-only "$a" 2>/dev/null | awk 'NF == 2 { print $2 }' |
+	grep -v '^_*[atul]san\|^__sanitizer\|^rg_' | sort -u >"$tmp/imports"
+grep -q '^clock_gettime$' "$tmp/imports" || fail "found no imports of $a"
+sed 's/[cb]lock//g' "$tmp/imports" |
+	grep -iE 'lock|mutex|once|^pthread_cond|^sem_|barrier|guard' >"$tmp/odd" &&
+	fail "imported by the static library:" "$(tr "\n" " " <"$tmp/odd")"
 
 diff "$tmp/so" "$tmp/a" >"$tmp/diff" ||
 	fail "shared and static library differ:" "$(head -n 20 "$tmp/diff")"
