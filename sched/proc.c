@@ -106,12 +106,18 @@ static void plan_housekeeping(struct p *pp)
 
 static struct g *housekeeping(struct m *mp)
 {
+	rg_time now = 0;
+	struct g *gp = NULL;
+
+	/* First: queues that never run dry would keep it waiting for ever. */
+	if (rg_unlikely(is_pinned_due(mp)))
+		gp = interrupt_pinned(mp);
 	/* A batch, and before the ring's: what overflows from a burst of
 	 * completions waits in the global queue while the local one is refilled
 	 * all the time (TCP echo with 1,000 connections on one P: see the
 	 * commit). */
-	struct g *gp = global_get(mp->p, SCHED_TICK);
-	rg_time now = 0;
+	if (!gp)
+		gp = global_get(mp->p, SCHED_TICK);
 
 	netpoll(mp, true);
 	run_timers(mp->p, &now);
@@ -120,8 +126,6 @@ static struct g *housekeeping(struct m *mp)
 				      memory_order_relaxed);
 	demote_next(mp->p);
 	plan_housekeeping(mp->p);
-	if (!gp && rg_unlikely(is_pinned_due(mp)))
-		gp = interrupt_pinned(mp);
 	return gp;
 }
 
