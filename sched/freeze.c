@@ -307,12 +307,13 @@ static void on_sigurg(int sig, siginfo_t *info, void *context)
 
 	if (t)
 		answer(t, context);
-	if (info->si_code == SI_QUEUE &&
-	    interrupt_is_mine(info->si_value.sival_ptr))
-		interrupt_on_signal(context);
-	else if (info->si_code != SI_QUEUE ||
-		 info->si_value.sival_ptr != &world)
+	if (info->si_code != SI_QUEUE ||
+	    (info->si_value.sival_ptr != &world &&
+	     !interrupt_is_mine(info->si_value.sival_ptr)))
 		sigsetup_chain(&world.former, sig, info, context);
+	/* Whoever sent it: of several that are pending the kernel keeps one. Last,
+	 * as it may stop the thread. */
+	interrupt_on_signal(context);
 	errno = saved;
 }
 

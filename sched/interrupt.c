@@ -287,6 +287,8 @@ void interrupt_on_signal(void *context)
 		return;
 	/* Relaxed: the signal orders it. */
 	asked = atomic_exchange_explicit(&mp->asked, 0, memory_order_relaxed);
+	if (!asked)
+		return;
 	gp = mp->curg;
 	if (!is_stoppable(mp, gp))
 		return;

@@ -72,7 +72,8 @@ bool interrupt_is_on(void);
 /* interrupt_ask - send mp the signal for `what`. sysmon. */
 void interrupt_ask(struct m *mp, uint32_t what);
 
-/* interrupt_on_signal - of the handler, for a signal of interrupt_ask. */
+/* interrupt_on_signal - of the handler, for any SIGURG: one of interrupt_ask may have
+ * been merged with another's. Nothing was asked: nothing. */
 void interrupt_on_signal(void *context);
 
 /* Is this the value that interrupt_ask's signals carry? */
