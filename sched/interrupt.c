@@ -186,6 +186,8 @@ static void await_token(struct m *mp, void *context)
 	mp->is_given = false;
 	atomic_store_explicit(&mp->resume, 0, memory_order_relaxed);
 	rtlock_unlock(&sched.lock);
+	/* Relaxed, ours: to sysmon a switch; the slice begins now. */
+	atomic_fetch_add_explicit(&mp->own->schedtick, 1, memory_order_relaxed);
 }
 
 void interrupt_poke(struct m *mp)
