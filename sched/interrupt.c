@@ -265,7 +265,8 @@ static void stop_goroutine(struct m *mp, struct g *gp, void *context)
 	}
 	atomic_fetch_add_explicit(&refused[sp.verdict], 1,
 				  memory_order_relaxed);
-	suspend(mp, context);
+	if (!sched_is_stopping())
+		suspend(mp, context);
 }
 
 static bool is_stoppable(struct m *mp, struct g *gp)
@@ -306,7 +307,7 @@ void interrupt_on_signal(void *context)
 	pair_quiesced(mp);
 	if (netpoll_kick(mp))
 		count(INTERRUPT_KICKED);
-	if (!(asked & ASKED_STOP) || sched_is_stopping())
+	if (!(asked & ASKED_STOP))
 		return;
 	if (gp->nopreempt)
 		count(INTERRUPT_DISABLED);

@@ -10,8 +10,10 @@
  *       fails (locked-memory limit) there are fewer Ps, said once on stderr.
  *   I2  stop: status STOPPING, every M woken. An M stops at its next pass through the
  *       scheduler (within SCHED_TICK switches), cancels what its ring has in flight, waits for the last completion,
- *       and ends. One that does not come back within STRAGGLER_NS computes for ever:
- *       then nothing is freed and no new runtime can start (-EBUSY).
+ *       and ends. A goroutine that computes is interrupted and abandoned where its
+ *       stack can be left (interrupt.h). An M that does not come back within
+ *       STRAGGLER_NS computes or blocks for ever: then nothing is freed and no new
+ *       runtime can start (-EBUSY). M0 is awaited for ever: rg_run's caller is on it.
  *   I3  memory of stacks is unmapped only after all Ms have ended.
  */
 #include <ringgo/runtime.h>
@@ -314,8 +316,9 @@ static bool finish_stop(int own)
 	bool all_ended, has_calls;
 
 	pair_maker_stop();
-	sysmon_stop();
+	/* sysmon goes on: it interrupts those that compute. */
 	all_ended = pair_await(own, timer_after(STRAGGLER_NS));
+	sysmon_stop();
 	control_lock();
 	has_stragglers = !all_ended;
 	control_unlock();

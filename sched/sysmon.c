@@ -20,6 +20,7 @@
  *   Y6  a goroutine that computes is asked to stop (interrupt.h): after
  *       INTERRUPT_SHORT_NS when something waits that was readied meanwhile and no
  *       token is free; after INTERRUPT_SLICE_NS when others that compute wait their turn.
+ *       At the end of the runtime all that compute are: their stacks are left for good.
  *       An M blocked for UNPIN_NS gives up the goroutines pinned to it.
  * It sleeps 50 us after a round in which it had to step in, doubling up to 1 ms while
  * Ps run (no longer than until the first timer of those that compute), and without
@@ -279,6 +280,8 @@ static rg_duration allowance(struct round *r, struct p *pp)
 	uint32_t settle =
 		atomic_load_explicit(&sched.settle, memory_order_relaxed);
 
+	if (sched_is_stopping())
+		return INTERRUPT_SHORT_NS;
 	if (p_status(pp) == P_LOST)
 		return token_give_back(pp) ? RG_FOREVER : 0;
 	if (r->waiting && !has_idle_token())
