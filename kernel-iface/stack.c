@@ -55,6 +55,7 @@ void stack_arena_init(struct stack_arena *a, unsigned class_index)
 	/* Relaxed: set before other threads know the arena. */
 	atomic_store_explicit(&a->nchunks, 0, memory_order_relaxed);
 	atomic_store_explicit(&a->nslots, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->nvacant, 0, memory_order_relaxed);
 }
 
 /* Slots are aligned to their size, so that an address tells its slot. */
@@ -79,12 +80,27 @@ static char *map_aligned(size_t size, size_t align)
 	return base;
 }
 
+static size_t bits_size(uint32_t slots)
+{
+	return (slots + 63) / 64 * sizeof(uint64_t);
+}
+
+/* mmap, not malloc: a page or two, and nothing of the user's runs under our lock. */
+static _Atomic uint64_t *map_bits(uint32_t slots)
+{
+	void *p = mmap(NULL, bits_size(slots), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 /* Halves the size until the address space has room (RLIMIT_AS, overcommit 2). */
 static int add_chunk(struct stack_arena *a)
 {
 	uint32_t n = atomic_load_explicit(&a->nchunks, memory_order_relaxed);
 	size_t slot = (size_t)1 << a->slot_shift;
 	size_t size = (size_t)1 << CHUNK_SHIFT;
+	struct stack_chunk *chunk = &a->chunks[n];
 	char *base = NULL;
 
 	if (n == STACK_CHUNKS_MAX)
@@ -100,9 +116,13 @@ static int add_chunk(struct stack_arena *a)
 		return -ENOMEM;
 	/* Refused only where huge pages do not exist. */
 	madvise(base, size, MADV_NOHUGEPAGE);
-	a->chunks[n].base = base;
-	a->chunks[n].slots = (uint32_t)(size >> a->slot_shift);
-	a->chunks[n].used = 0;
+	*chunk = (struct stack_chunk){
+		.base = base, .slots = (uint32_t)(size >> a->slot_shift)};
+	chunk->vacant = map_bits(chunk->slots);
+	if (!chunk->vacant) {
+		munmap(base, size);
+		return -ENOMEM;
+	}
 	/* C1 release, pairs with C2: the chunk before its number. */
 	atomic_store_explicit(&a->nchunks, n + 1, memory_order_release);
 	return 0;
@@ -122,6 +142,75 @@ static int install_guard(struct stack_arena *a, char *slot)
 	}
 	/* ENOMEM here is vm.max_map_count. */
 	return mprotect(slot, STACK_GUARD, PROT_NONE) ? -EAGAIN : 0;
+}
+
+/* ---- vacant slots ---- */
+
+static void vacate_locked(struct stack_arena *a, const char *slot)
+{
+	for (uint32_t c = 0;; c++) {
+		struct stack_chunk *chunk = &a->chunks[c];
+		uintptr_t i = ((uintptr_t)slot - (uintptr_t)chunk->base) >>
+			      a->slot_shift;
+
+		if (slot < chunk->base || i >= chunk->used)
+			continue;
+		/* Relaxed: read without the lock as a hint only. */
+		atomic_fetch_or_explicit(&chunk->vacant[i / 64],
+					 UINT64_C(1) << i % 64,
+					 memory_order_relaxed);
+		chunk->nvacant++;
+		if (i / 64 < chunk->vacant_from)
+			chunk->vacant_from = (uint32_t)(i / 64);
+		return;
+	}
+}
+
+void stack_slot_vacate(struct stack_arena *a, char *const *slots, unsigned n)
+{
+	rtlock_lock(&a->lock);
+	for (unsigned i = 0; i < n; i++)
+		vacate_locked(a, slots[i]);
+	atomic_fetch_add_explicit(&a->nvacant, n, memory_order_relaxed);
+	rtlock_unlock(&a->lock);
+}
+
+uint64_t stack_vacant_count(const struct stack_arena *a)
+{
+	/* Relaxed: a figure, and a hint. */
+	return atomic_load_explicit(&a->nvacant, memory_order_relaxed);
+}
+
+static char *take_of_chunk_locked(struct stack_arena *a,
+				  struct stack_chunk *chunk)
+{
+	uint32_t w = chunk->vacant_from;
+	uint64_t word, bit;
+
+	/* Relaxed: written under our lock. nvacant > 0, so there is one. */
+	while (!(word = atomic_load_explicit(&chunk->vacant[w],
+					     memory_order_relaxed)))
+		w++;
+	bit = word & -word;
+	chunk->vacant_from = w;
+	chunk->nvacant--;
+	atomic_store_explicit(&chunk->vacant[w], word & ~bit,
+			      memory_order_relaxed);
+	atomic_fetch_sub_explicit(&a->nvacant, 1, memory_order_relaxed);
+	return chunk->base + (((size_t)w * 64 + (size_t)__builtin_ctzll(bit))
+			      << a->slot_shift);
+}
+
+static char *take_vacant_locked(struct stack_arena *a)
+{
+	uint32_t n = atomic_load_explicit(&a->nchunks, memory_order_relaxed);
+
+	if (!stack_vacant_count(a))
+		return NULL;
+	for (uint32_t c = 0; c < n; c++)
+		if (a->chunks[c].nvacant)
+			return take_of_chunk_locked(a, &a->chunks[c]);
+	return NULL;
 }
 
 /* Under the lock: a slot number is taken, nothing is touched yet. */
@@ -151,13 +240,18 @@ static int reserve_locked(struct stack_arena *a, char **slot)
 
 int stack_slot_take(struct stack_arena *a, char **slot)
 {
-	int err;
+	int err = 0;
+	char *vacant;
 
 	rtlock_lock(&a->lock);
-	err = reserve_locked(a, slot);
+	vacant = take_vacant_locked(a);
+	if (vacant)
+		*slot = vacant;
+	else
+		err = reserve_locked(a, slot);
 	rtlock_unlock(&a->lock);
-	if (err)
-		return err;
+	if (err || vacant)
+		return err; /* a vacant one has its guard */
 	err = install_guard(a, *slot);
 	if (err) {
 		/* Kept for the next call; a second one failing at the same
@@ -185,6 +279,23 @@ char *stack_slot_at(const struct stack_arena *a, uint64_t i)
 		i -= a->chunks[c].slots;
 	}
 	return NULL;
+}
+
+bool stack_slot_is_vacant(const struct stack_arena *a, uint64_t i)
+{
+	/* C2 acquire, pairs with C1. */
+	uint32_t n = atomic_load_explicit(&a->nchunks, memory_order_acquire);
+
+	for (uint32_t c = 0; c < n; c++) {
+		if (i < a->chunks[c].slots)
+			return atomic_load_explicit(
+				       &a->chunks[c].vacant[i / 64],
+				       memory_order_relaxed) >>
+				       i % 64 &
+			       1;
+		i -= a->chunks[c].slots;
+	}
+	return false;
 }
 
 char *stack_slot_of(const struct stack_arena *a, const void *addr)
@@ -224,7 +335,10 @@ void stack_arena_free(struct stack_arena *a)
 		__asan_unpoison_memory_region(a->chunks[c].base, size);
 #endif
 		munmap(a->chunks[c].base, size);
+		munmap((void *)(uintptr_t)a->chunks[c].vacant,
+		       bits_size(a->chunks[c].slots));
 	}
 	atomic_store_explicit(&a->nchunks, 0, memory_order_relaxed);
 	atomic_store_explicit(&a->nslots, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->nvacant, 0, memory_order_relaxed);
 }

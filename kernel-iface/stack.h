@@ -5,8 +5,9 @@
  * Chunks of address space (NORESERVE, no huge pages) are cut into equal slots, one
  * size class each. A slot's lowest GUARD bytes are a guard; the rest is committed
  * by touching it. Slots are never unmapped before stack_arena_free.
- *   I1  slots are handed out in ascending order within a chunk and never taken back:
- *       reuse is the caller's free list (LIFO, warm).
+ *   I1  fresh slots are handed out in ascending order within a chunk. Reuse is the
+ *       caller's free list (LIFO, warm); what lies there for long is given back
+ *       without its memory (stack_slot_vacate), and handed out before fresh ones.
  *   I2  slot number i of an arena is valid for i < stack_slot_count; the mapping is
  *       readable for ever: records kept in a slot are type-stable.
  *   I3  a guard is MADV_GUARD_INSTALL where the kernel has it (no mapping of its own:
@@ -36,6 +37,10 @@ enum {
 struct stack_chunk {
 	char *base;
 	uint32_t slots, used;
+	/* under the arena's lock; the bits may be read without */
+	uint32_t nvacant;
+	uint32_t vacant_from;     /* no bit is set in the words before */
+	_Atomic uint64_t *vacant; /* a bit a slot */
 };
 
 struct stack_arena {
@@ -45,7 +50,8 @@ struct stack_arena {
 	char *retry; /* under lock: its guard could not be installed */
 	/* under lock; chunks below nchunks are also readable without */
 	_Atomic uint32_t nchunks;
-	_Atomic uint64_t nslots; /* handed out */
+	_Atomic uint64_t nslots; /* handed out, vacant ones included */
+	_Atomic uint64_t nvacant;
 	struct stack_chunk chunks[STACK_CHUNKS_MAX];
 };
 
@@ -64,6 +70,16 @@ void stack_arena_init(struct stack_arena *a, unsigned class_index);
  * mappings (vm.max_map_count) or of chunks is reached. Any thread.
  */
 int stack_slot_take(struct stack_arena *a, char **slot);
+
+/*
+ * stack_slot_vacate - take back n slots whose pages the caller gave back, or is about to
+ * leave as they are: they are handed out again as they are, with their guards.
+ */
+void stack_slot_vacate(struct stack_arena *a, char *const *slots, unsigned n);
+uint64_t stack_vacant_count(const struct stack_arena *a);
+
+/* Whether the i-th slot is vacant: a look, outdated at once. */
+bool stack_slot_is_vacant(const struct stack_arena *a, uint64_t i);
 
 /* The i-th slot ever handed out (i < stack_slot_count). Any thread, no lock. */
 uint64_t stack_slot_count(const struct stack_arena *a);

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
- * stack - attacks I1-I3 of kernel-iface/stack.h: guards, order, limits, faults.
+ * stack - attacks I1-I3 of kernel-iface/stack.h: guards, order, limits, faults; and
+ * reclaim.h.
  */
 #include "tests/support/rgtest.h"
 
 #include "kernel-iface/base/sanitize.h"
 #include "kernel-iface/probe.h"
+#include "kernel-iface/reclaim.h"
 #include "kernel-iface/stack.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #if RG_TSAN || RG_ASAN
@@ -157,6 +160,80 @@ static void stack_address_space_limit_gives_enomem(void **state)
 	stack_arena_free(&arena);
 }
 
+static void stack_vacated_slots_come_back_before_fresh_ones(void **state)
+{
+	char *slots[200], *again;
+	struct reclaim r = {0};
+
+	(void)state;
+	open_arena(48 * 1024);
+	for (int i = 0; i < 200; i++) {
+		assert_int_equal(stack_slot_take(&arena, &slots[i]), 0);
+		slots[i][STACK_GUARD] = 1;
+	}
+	for (int i = 0; i < 60; i++)
+		reclaim_add(&r, slots[70 + i] + STACK_GUARD,
+			    slots[70 + i] + 65536);
+	assert_int_equal(reclaim_flush(&r), 60 * (65536 - STACK_GUARD));
+	assert_int_equal(r.n, 0);
+	stack_slot_vacate(&arena, &slots[70], 60);
+	assert_int_equal(stack_vacant_count(&arena), 60);
+	assert_true(stack_slot_is_vacant(&arena, 70));
+	assert_true(stack_slot_is_vacant(&arena, 129));
+	assert_false(stack_slot_is_vacant(&arena, 69));
+	assert_false(stack_slot_is_vacant(&arena, 130));
+	for (int i = 0; i < 60; i++) {
+		assert_int_equal(stack_slot_take(&arena, &again), 0);
+		assert_ptr_equal(again, slots[70 + i]);
+		assert_int_equal(again[STACK_GUARD], 0);
+	}
+	assert_int_equal(stack_vacant_count(&arena), 0);
+	assert_int_equal(slots[69][STACK_GUARD], 1);
+	assert_int_equal(stack_slot_take(&arena, &again), 0);
+	assert_ptr_equal(again, slots[199] + 65536);
+	assert_int_equal(stack_slot_count(&arena), 201);
+	stack_arena_free(&arena);
+}
+
+static void reclaim_takes_whole_pages_only(void **state)
+{
+	char *p = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct reclaim r = {0};
+
+	(void)state;
+	assert_true(p != MAP_FAILED);
+	memset(p, 1, 4 * 4096);
+	reclaim_add(&r, p + 1, p + 4096 + 4095);
+	assert_int_equal(r.n, 0);
+	reclaim_add(&r, p + 1, p + 3 * 4096 + 1);
+	assert_int_equal(r.n, 1);
+	assert_int_equal(reclaim_flush(&r), 2 * 4096);
+	assert_int_equal(p[4095], 1);
+	assert_int_equal(p[4096], 0);
+	assert_int_equal(p[3 * 4096 - 1], 0);
+	assert_int_equal(p[3 * 4096], 1);
+	assert_int_equal(munmap(p, 4 * 4096), 0);
+}
+
+static void reclaim_of_locked_memory_is_refused(void **state)
+{
+	char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct reclaim r = {0};
+
+	(void)state;
+	assert_true(p != MAP_FAILED);
+	/* The sanitizers' mlock does nothing. */
+	if (IS_SANITIZED || mlock(p, 4096))
+		skip();
+	*p = 1;
+	reclaim_add(&r, p, p + 4096);
+	assert_int_equal(reclaim_flush(&r), -EINVAL);
+	assert_int_equal(*p, 1);
+	assert_int_equal(munmap(p, 4096), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +245,10 @@ int main(void)
 		cmocka_unit_test(
 			stack_injected_failures_are_reported_and_recovered),
 		cmocka_unit_test(stack_address_space_limit_gives_enomem),
+		cmocka_unit_test(
+			stack_vacated_slots_come_back_before_fresh_ones),
+		cmocka_unit_test(reclaim_takes_whole_pages_only),
+		cmocka_unit_test(reclaim_of_locked_memory_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
