@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/probe.h"
@@ -314,6 +315,25 @@ char *stack_slot_of(const struct stack_arena *a, const void *addr)
 			       (offset >> a->slot_shift << a->slot_shift);
 	}
 	return NULL;
+}
+
+size_t stack_depth(const char *lo, const char *hi)
+{
+	unsigned char is_there[128];
+	size_t page = (size_t)getpagesize();
+
+	while (lo < hi) {
+		size_t n = ((size_t)(hi - lo) + page - 1) / page;
+
+		if (n > sizeof is_there)
+			n = sizeof is_there;
+		if (mincore((void *)(uintptr_t)lo, n * page, is_there))
+			return 0;
+		for (size_t i = 0; i < n; i++, lo += page)
+			if (is_there[i] & 1)
+				return (size_t)(hi - lo);
+	}
+	return 0;
 }
 
 void stack_release(char *lo, char *hi)

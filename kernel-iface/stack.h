@@ -88,6 +88,13 @@ char *stack_slot_at(const struct stack_arena *a, uint64_t i);
 /* The slot of this arena that holds addr (guard included), or NULL. */
 char *stack_slot_of(const struct stack_arena *a, const void *addr);
 
+/*
+ * stack_depth - how many bytes below hi are in memory, down to the lowest page of
+ * [lo, hi) that is: what the stack was used for since its pages were given back, in
+ * whole pages. A system call for each 512 KiB; no lock.
+ */
+size_t stack_depth(const char *lo, const char *hi);
+
 /* Give the pages of [lo, hi) back; they read as zero afterwards. */
 void stack_release(char *lo, char *hi);
 void stack_arena_free(struct stack_arena *a); /* nothing runs on it any more */

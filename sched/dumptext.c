@@ -218,6 +218,13 @@ static void extras(struct dumptext *d, const struct gsnap *g)
 		extra(d, &is_first, "for ");
 		textbuf_duration(d->b, age(d, g));
 	}
+	if (g->stack_size) {
+		extra(d, &is_first, "stack ");
+		textbuf_dec(d->b, (g->stack_depth + 1023) / 1024);
+		textbuf_str(d->b, " KiB of ");
+		textbuf_dec(d->b, g->stack_size / 1024);
+		textbuf_str(d->b, " touched");
+	}
 	if (!is_first)
 		textbuf_char(d->b, '\n');
 }

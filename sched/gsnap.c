@@ -109,6 +109,8 @@ void gsnap_take(struct g *gp, const struct freeze_stack *own, struct gsnap *out)
 	out->kind = gp->kind;
 	out->is_unavailable = out->is_fresh = out->has_op = false;
 	out->fd = -1;
+	out->stack_size = (uint32_t)(gp->stack_hi - gp->stack_lo);
+	out->stack_depth = (uint32_t)stack_depth(gp->stack_lo, gp->stack_hi);
 	out->name[0] = '\0';
 	out->nlabels = 0;
 	out->stack.n = 0;

@@ -31,6 +31,9 @@ struct gsnap {
 	uint8_t opcode;
 	int fd;                    /* -1: none */
 	char name[GSNAP_NAME_LEN]; /* "" none */
+	/* The stack's bytes (0: not known), and how many were touched, by it or by who had
+	 * the stack before: stack_depth. */
+	uint32_t stack_size, stack_depth;
 	uint16_t nlabels;
 	char labels[GSNAP_LABELS_LEN]; /* labels_copy's */
 	struct freeze_stack stack;

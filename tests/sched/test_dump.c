@@ -395,6 +395,8 @@ static void dump_text_of_all_extras_stays_readable(void **state)
 			  .opcode = 27,
 			  .fd = 5,
 			  .name = "a\"b\n(c)",
+			  .stack_size = 46 * 1024,
+			  .stack_depth = 5000,
 			  .stack = {.n = 2, .pcs = {0x10, 0x20}}};
 
 	(void)state;
@@ -405,7 +407,7 @@ static void dump_text_of_all_extras_stays_readable(void **state)
 		"0x10(...)\n\t\?\?:0\n0x20(...)\n\t\?\?:0\n"
 		"created by 0x1234 in goroutine 3\n\t\?\?:0\n"
 		"# system goroutine, name \"a\\\"b\\x0a(c)\", recv on fd 5, "
-		"for 200s\n\n");
+		"for 200s, stack 5 KiB of 46 touched\n\n");
 
 	g.is_unavailable = true;
 	g.stack.n = 0;
@@ -418,6 +420,65 @@ static void dump_text_of_all_extras_stays_readable(void **state)
 	assert_non_null(strstr(printed, "[running]:\n"));
 	assert_non_null(strstr(printed, "...additional frames elided...\n"));
 	assert_null(strstr(printed, "for 200s"));
+}
+
+static NOINLINE void was_deep(void *arg)
+{
+	char bytes[20 * 1024];
+
+	memset(bytes, 1, sizeof bytes);
+	__asm__ volatile("" : : "r"(bytes) : "memory");
+	rg_chan_send(arg, NULL);
+	rg_chan_recv(chan_recv_from, NULL);
+	STAY();
+}
+
+static NOINLINE void was_shallow(void *arg)
+{
+	rg_chan_send(arg, NULL);
+	rg_chan_recv(chan_recv_from, NULL);
+	STAY();
+}
+
+static void check_stack_line(const char *text, const char *function,
+			     unsigned at_least, unsigned at_most)
+{
+	const char *line = strstr(part_of(text, function), "stack ");
+	unsigned used, size;
+
+	T_CHECK(line);
+	T_CHECK_INT_EQ(sscanf(line, "stack %u KiB of %u touched", &used, &size),
+		       2);
+	T_CHECK_INT_GE(used, at_least);
+	T_CHECK_INT_LE(used, at_most);
+	T_CHECK_INT_GE(size, 44);
+}
+
+static void depth_body(void *arg)
+{
+	rg_chan *here = rg_chan_make(0, 2);
+	char *text;
+
+	(void)arg;
+	chan_recv_from = rg_chan_make(0, 0);
+	rg_go(was_deep, here);
+	rg_go(was_shallow, here);
+	rg_chan_recv(here, NULL);
+	rg_chan_recv(here, NULL);
+	text = dump_text(2);
+	check_stack_line(text, "was_deep(...)", 20, 48);
+	check_stack_line(text, "was_shallow(...)", 1, 16);
+	free(text);
+	rg_chan_close(chan_recv_from);
+	t_wait_goroutines(1);
+	rg_chan_unref(chan_recv_from);
+	rg_chan_unref(here);
+}
+
+static void dump_text_tells_how_deep_a_stack_was(void **state)
+{
+	(void)state;
+	t_run_with(2, depth_body, NULL);
 }
 
 /* ---- debug 1 ---- */
@@ -781,6 +842,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dump_text_of_all_extras_stays_readable),
+		cmocka_unit_test(dump_text_tells_how_deep_a_stack_was),
 		cmocka_unit_test(dump_text_shows_what_each_goroutine_waits_for),
 		cmocka_unit_test(dump_grouped_counts_equal_stacks),
 		cmocka_unit_test(dump_bad_arguments_are_refused),
