@@ -93,6 +93,9 @@ $(LIB_A): $(LIB_O)
 # ---- examples and benchmarks: programs of a user, on the shared library ----
 
 EXAMPLES := $(patsubst %.c,$(B)/%,$(sort $(wildcard examples/*.c)))
+# One that is several files, in a folder of its own.
+KV_OBJS := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard examples/kv/*.c)))
+KV_SERVER := $(B)/examples/kv/kv_server
 BENCH_SUPPORT_OBJS := $(patsubst %.c,$(B)/%.o, \
 	$(sort $(wildcard benchmarks/support/*.c)))
 BENCH_SUPPORT := $(B)/benchmarks/support.a
@@ -103,22 +106,22 @@ PROG_LDFLAGS = $(COMMON_LDFLAGS) $(CFLAGS) $(LDFLAGS) \
 	-Wl,-rpath,$(ABS_B) -L$(B)
 
 ## examples: build the example programs and the demonstration service
-examples: $(EXAMPLES)
+examples: $(EXAMPLES) $(KV_SERVER)
 	@:
 
 demo: all $(B)/examples/demo_service
 	@:
 
-# With plain -lringgo a program keeps its own malloc. The service wants jemalloc
-# for all of its memory, so it links it itself.
-$(B)/examples/demo_service: EXTRA_LIBS = \
+# With plain -lringgo a program keeps its own malloc. These services want jemalloc
+# for all of their memory, so they link it themselves.
+$(B)/examples/demo_service $(KV_SERVER): EXTRA_LIBS = \
 	$(if $(ALLOC_LIBS),-Wl$(comma)--no-as-needed $(ALLOC_LIBS))
 
 ## benchmarks: build the benchmark programs
 benchmarks: $(BENCHMARKS)
 	@:
 
-.SECONDARY: $(EXAMPLES:%=%.o) $(BENCHMARKS:%=%.o) \
+.SECONDARY: $(EXAMPLES:%=%.o) $(KV_OBJS) $(BENCHMARKS:%=%.o) \
 	$(BENCH_SUPPORT_OBJS)
 
 $(B)/examples/%.o: examples/%.c | $(B)/config
@@ -139,6 +142,11 @@ endef
 $(B)/examples/%: $(B)/examples/%.o $(LIB_SO)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(PROG_LDFLAGS) -o $@ $< -lringgo $(EXTRA_LIBS) $(LDLIBS)
+
+$(KV_SERVER): $(KV_OBJS) $(LIB_SO)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(PROG_LDFLAGS) -o $@ $(KV_OBJS) -lringgo $(EXTRA_LIBS) \
+		$(LDLIBS)
 
 $(BENCH_SUPPORT): $(BENCH_SUPPORT_OBJS) $(B)/config
 	@rm -f $@
@@ -207,5 +215,5 @@ help:
 FORCE:
 .PHONY: all libs where examples demo benchmarks setup run bench clean help FORCE
 
--include $(LIB_OBJS:.o=.d) $(EXAMPLES:%=%.d) $(BENCHMARKS:%=%.d) \
+-include $(LIB_OBJS:.o=.d) $(EXAMPLES:%=%.d) $(KV_OBJS:.o=.d) $(BENCHMARKS:%=%.d) \
 	$(BENCH_SUPPORT_OBJS:.o=.d) $(TEST_DEPS)

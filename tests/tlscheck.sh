@@ -182,8 +182,8 @@ done
 
 # Our own programs. Under a sanitizer they have calls of its in between.
 if [ -z "${RG_SAN:-}" ]; then
-	for f in "$RG_BUILD"/examples/*; do
-		[ -x "$f" ] || continue
+	for f in "$RG_BUILD"/examples/* "$RG_BUILD"/examples/*/*; do
+		[ -f "$f" ] && [ -x "$f" ] || continue
 		out=$($tool "$f") || fail "${f##*/}: $out"
 	done
 fi
