@@ -20,9 +20,14 @@
 struct op;
 typedef void op_done(struct op *op, int res, uint32_t flags, void *reaper);
 
+/* The kernel's answer to a request to cancel op: 0 (its CQE comes, or has come),
+ * -ENOENT or -EALREADY; see ring_push_cancel. */
+typedef void op_answered(struct op *op, int res, void *reaper);
+
 struct op {
 	op_done *done;
-	uint16_t gen; /* incremented by op_begin */
+	op_answered *answered; /* before ring_push_cancel */
+	uint16_t gen;          /* incremented by op_begin */
 	uint8_t opcode;
 	bool inflight; /* owner thread of the ring, or its reaper */
 	int fd;        /* -1: none; for dumps */

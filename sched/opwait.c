@@ -45,6 +45,7 @@ static void wait_op_init(struct wait_op *w, struct g *gp,
 	w->op.fd = sqe->sqe.fd;
 	w->op.inflight = false;
 	w->res = 0;
+	w->not_found = 0;
 	w->sent = false;
 	w->unsent = false;
 	w->fd_link.next = NULL;

@@ -3,9 +3,14 @@
  * waitop - one operation in flight and the goroutine parked on it.
  *
  * Lives on the goroutine's stack until the call returns, see sched/opwait.h.
- *   I1  state gets WOP_DONE by the reaper, WOP_QUEUED while it is in a cancel queue;
- *       the goroutine is readied by whoever leaves it DONE and not QUEUED.
+ *   I1  state gets WOP_DONE by the reaper, WOP_QUEUED from the request to cancel it
+ *       until that has been answered by the kernel, or needed no answer; the goroutine
+ *       is readied by whoever leaves it DONE and not QUEUED. So both its completion
+ *       and its cancellation's find the wait_op alive.
  *   I2  cancel_err is set once, before WOP_QUEUED.
+ *   I3  A cancellation that the kernel answers with -ENOENT while the operation is in
+ *       flight is sent again (ring_push_cancel says why): at once TRIES_AT_ONCE times,
+ *       then after a pause that grows.
  */
 #ifndef RG_SCHED_WAITOP_H
 #define RG_SCHED_WAITOP_H
@@ -26,8 +31,10 @@ struct wait_op {
 	struct m *mp; /* whose ring it is in */
 	const struct op_sqe *sqe;
 	int res;
-	bool sent;   /* by its call: given to netpoll_push */
-	bool unsent; /* owner M: waits for room in the SQ */
+	uint8_t not_found; /* I3: answers so far; under reap_lock, or queued */
+	rg_time retry_at;  /* owner M: while on its `later` list */
+	bool sent;         /* by its call: given to netpoll_push */
+	bool unsent;       /* owner M: waits for room in the SQ */
 	_Atomic int cancel_err;
 	_Atomic uint32_t state;
 	struct wait_op *cancel_next, *unsent_next;

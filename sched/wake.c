@@ -242,6 +242,7 @@ static void sleep_in_ring(struct m *mp, int64_t max)
 	limit = sleep_limit(mp);
 	if (max >= 0 && (limit < 0 || limit > max))
 		limit = max;
+	limit = netpoll_limit(mp, limit);
 	if (limit && !netpoll_has_requests(mp) && !sched_is_stopping())
 		ring_wait(&mp->ring, limit);
 }

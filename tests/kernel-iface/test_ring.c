@@ -20,6 +20,7 @@
 struct counted {
 	struct op op;
 	int res, calls;
+	int answer, answers;
 };
 
 static struct ring ring;
@@ -31,6 +32,15 @@ static void on_done(struct op *op, int res, uint32_t flags, void *reaper)
 	(void)flags;
 	c->res = res;
 	c->calls++;
+	++*(int *)reaper;
+}
+
+static void on_answered(struct op *op, int res, void *reaper)
+{
+	struct counted *c = container_of(op, struct counted, op);
+
+	c->answer = res;
+	c->answers++;
 	++*(int *)reaper;
 }
 
@@ -123,7 +133,7 @@ static void ring_completion_queue_overflow_loses_nothing(void **state)
 
 static void ring_cancelled_receive_ends_and_buffer_is_free(void **state)
 {
-	struct counted c = {.op.done = on_done};
+	struct counted c = {.op.done = on_done, .op.answered = on_answered};
 	struct op_sqe s;
 	char buf[16];
 	int sv[2];
@@ -137,8 +147,11 @@ static void ring_cancelled_receive_ends_and_buffer_is_free(void **state)
 	assert_int_equal(reap_all(), 0);
 	assert_int_equal(ring_inflight(&ring), 1);
 	assert_int_equal(ring_push_cancel(&ring, &c.op), 0);
-	await(1);
+	await(2);
+	assert_int_equal(c.calls, 1);
 	assert_int_equal(c.res, -ECANCELED);
+	assert_int_equal(c.answers, 1);
+	assert_int_equal(c.answer, 0);
 	assert_int_equal(ring_inflight(&ring), 0);
 	close(sv[0]);
 	close(sv[1]);
@@ -148,7 +161,7 @@ static void ring_cancelled_receive_ends_and_buffer_is_free(void **state)
 
 static void ring_cancel_of_a_finished_operation_is_harmless(void **state)
 {
-	struct counted c = {.op.done = on_done};
+	struct counted c = {.op.done = on_done, .op.answered = on_answered};
 	struct op_sqe s;
 
 	(void)state;
@@ -157,9 +170,10 @@ static void ring_cancel_of_a_finished_operation_is_harmless(void **state)
 	assert_int_equal(ring_push(&ring, &s, &c.op), 0);
 	await(1);
 	assert_int_equal(ring_push_cancel(&ring, &c.op), 0);
-	ring_enter(&ring);
-	reap_all();
+	await(1);
 	assert_int_equal(c.calls, 1);
+	assert_int_equal(c.answers, 1);
+	assert_int_equal(c.answer, -ENOENT);
 	ring_close(&ring);
 	ring_forget(&ring);
 }

@@ -9,7 +9,8 @@
  * same place; two Ms, each with a ring, that run G, submit, reap, serve cancel
  * requests and sleep; the kernel; sysmon, which reaps for an M that does not look;
  * and who cancels: close, alone or with the token; or the deadline. The kernel may
- * complete an operation at any time, or only when it is asked to cancel it.
+ * complete an operation at any time, or only when it is asked to cancel it; and there
+ * are times when it does not find it (-ENOENT) though it will wait on.
  *
  * Proved: a call returns after its terminal CQE, the kernel has the buffer no more
  * (opwait.h I1); a wait_op is in no cancel queue and touched by nobody when its call
@@ -54,6 +55,9 @@ byte inflight = 0, inflight_m = 0; /* the kernel has the buffer */
 byte cqe[3];
 bool cqe_cancelled;
 byte cancel_sqe[3];
+bool unseen, was_unseen; /* inflight is not found by who cancels */
+byte answer[3];          /* the cancellation's CQE: for whom */
+bool answer_none;        /* -ENOENT */
 byte who; /* who comes in this run: with A_TOKEN, close comes as well */
 bool lazy; /* the kernel completes only what is cancelled */
 
@@ -146,6 +150,28 @@ inline wait_op_done(m)
 	fi
 }
 
+/* op->answered */
+inline wait_op_answered(m)
+{
+	assert(answer[m] == frame); /* it lives until it was answered */
+	if
+#ifndef FAULT_NOT_FOUND_IS_AN_END
+	:: answer_none && !w_done ->
+		/* queue_cancel, under reap_lock: who sleeps took it before */
+		assert(!cancel_queue[m]);
+		cancel_queue[m] = answer[m];
+		answer[m] = 0
+#endif
+	:: else ->
+		answer[m] = 0;
+		w_queued = false; /* D2 */
+		if
+		:: w_done -> ready()
+		:: else
+		fi
+	fi
+}
+
 active proctype G()
 {
 	byte round = 0;
@@ -190,6 +216,7 @@ active proctype G()
 		fi;
 		timer_of = (who == A_TIMER -> frame : 0); /* timer_start */
 		atomic { /* netpoll_push, park: into the SQ, or it was full */
+			was_unseen = false;
 			if
 			:: inflight = frame;
 			   inflight_m = w_mp
@@ -255,6 +282,7 @@ out:
 proctype M(byte me)
 {
 	byte u;
+	bool is_sent;
 
 	do
 	:: atomic { /* netpoll_serve: send_unsent, if there is room */
@@ -265,6 +293,7 @@ proctype M(byte me)
 			inflight_m = me
 		:: true
 		fi;
+		is_sent = false;
 		u = cancel_queue[me]; /* K2 */
 		cancel_queue[me] = 0;
 		if
@@ -272,22 +301,22 @@ proctype M(byte me)
 			assert(frame == u);
 			if
 			:: w_done
-#ifndef FAULT_UNSENT_IS_CANCELLED_IN_THE_KERNEL
 			:: !w_done && w_unsent -> /* remove_unsent */
 				w_unsent = false;
 				w_cancelled = true;
 				w_done = true
 			:: !w_done && !w_unsent ->
-#else
-			:: !w_done ->
-#endif
-				cancel_sqe[me] = u
+				cancel_sqe[me] = u;
+				is_sent = true
 			fi
 		:: else
 		fi
 	   }
 	   if
 	   :: !u
+#ifndef FAULT_DOES_NOT_WAIT_FOR_THE_ANSWER
+	   :: u && is_sent /* answered later */
+#endif
 	   :: else ->
 		atomic { /* D2 */
 			assert(frame == u);
@@ -303,6 +332,7 @@ proctype M(byte me)
 	   atomic { /* netpoll_reap */
 		if
 		:: cqe[me] -> wait_op_done(me)
+		:: answer[me] -> wait_op_answered(me)
 		:: else
 		fi
 	   }
@@ -326,7 +356,7 @@ proctype M(byte me)
 		:: cancel_queue[me] || (w_unsent && w_mp == me)
 #endif
 		:: else ->
-end_asleep:		cqe[me] || woken[me] || (queued && begun)
+end_asleep:		cqe[me] || answer[me] || woken[me] || (queued && begun)
 		fi;
 		atomic {
 			woken[me] = false;
@@ -379,26 +409,33 @@ end_kernel:
 		cqe_cancelled = false;
 		cqe[inflight_m] = inflight;
 		inflight = 0;
-		inflight_m = 0
+		inflight_m = 0;
+		unseen = false
+	   }
+	:: atomic {
+		inflight && !was_unseen ->
+		unseen = true;
+		was_unseen = true
+	   }
+	:: atomic {
+		unseen -> unseen = false
 	   }
 	:: atomic {
 		cancel_sqe[1] || cancel_sqe[2] ->
 		m = (cancel_sqe[1] -> 1 : 2);
 		if
-#ifdef FAULT_NO_GENERATION
-		:: inflight && inflight_m == m ->
-#else
-		:: inflight == cancel_sqe[m] && inflight_m == m ->
-#endif
+		:: inflight == cancel_sqe[m] && inflight_m == m && !unseen ->
 			if /* in time, or it happens all the same */
 			:: cqe_cancelled = true
 			:: cqe_cancelled = false
 			fi;
 			cqe[m] = inflight;
 			inflight = 0;
-			inflight_m = 0
-		:: else /* -ENOENT */
+			inflight_m = 0;
+			answer_none = false
+		:: else -> answer_none = true
 		fi;
+		answer[m] = cancel_sqe[m];
 		cancel_sqe[m] = 0;
 		m = 0
 	   }
@@ -412,6 +449,10 @@ end_sysmon:
 	do
 	:: atomic {
 		cqe[1] && !sleeping[1] && !m_buffer[1] -> wait_op_done(1)
+	   }
+	:: atomic {
+		answer[1] && !sleeping[1] && !m_buffer[1] ->
+		wait_op_answered(1)
 	   }
 	od
 }

@@ -11,6 +11,7 @@
 #include "kernel-iface/op_wait.h"
 #include "sched/opwait.h"
 #include "sched/sched.h"
+#include "sched/waitop.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -391,6 +392,121 @@ static void cancel_against_completion_loses_no_byte(void **state)
 	t_run_with(2, cancel_races, NULL);
 }
 
+/* ---- a cancellation that does not find its operation --------------------------------- */
+
+static struct g *one_reader;
+
+static void lone_reader(void *arg)
+{
+	one_reader = getg();
+	reads_one(arg);
+}
+
+static uint64_t cancels(void)
+{
+	struct m *mp;
+	uint64_t n = 0;
+
+	sched_for_each_m(mp) n += mp->ring.cancels;
+	return n;
+}
+
+/* An operation that the kernel looks for in vain: its generation is another one. */
+static struct wait_op *start_hidden(void)
+{
+	open_pair();
+	results[0] = 0;
+	rg_waitgroup_add(&wg, 1);
+	rg_go(lone_reader, NULL);
+	T_WAIT_UNTIL(has_inflight, (void *)1);
+	one_reader->wop->op.gen++;
+	return one_reader->wop;
+}
+
+static void end_hidden(int result)
+{
+	rg_waitgroup_wait(&wg);
+	T_CHECK_INT_EQ(results[0], result);
+	fdesc_close(sv[0]);
+	fdesc_close(sv[1]);
+}
+
+static void hidden(void *arg)
+{
+	struct wait_op *w = start_hidden();
+	uint64_t before = cancels(), asked;
+	rg_time begun;
+
+	(void)arg;
+	fdesc_set_deadline(sv[0], 1u << FD_READ, 1);
+	rg_sleep(100 * RG_MILLISECOND);
+	asked = cancels() - before;
+	T_CHECK_INT_EQ(results[0], 0);
+	/* 16 at once, then after 1, 2, 4, 8, 16, 16, 16, ... ms. */
+	T_CHECK(asked > 16 && asked < 30);
+	w->op.gen--;
+	begun = rg_now();
+	end_hidden(-ETIMEDOUT);
+	T_CHECK(rg_now() - begun < RG_SECOND);
+
+	/* It ends by itself meanwhile: nothing waits for the next request. */
+	w = start_hidden();
+	fdesc_set_deadline(sv[0], 1u << FD_READ, 1);
+	rg_sleep(50 * RG_MILLISECOND);
+	w->op.gen--;
+	T_CHECK_INT_EQ(send_text(sv[1], "z"), 1);
+	end_hidden(1);
+}
+
+static void a_cancellation_that_finds_nothing_is_sent_again(void **state)
+{
+	(void)state;
+	t_run_with(1, hidden, NULL);
+}
+
+static void *takes_bytes_away(void *arg)
+{
+	char byte;
+
+	while (!atomic_load_explicit((_Atomic bool *)arg,
+				     memory_order_relaxed)) {
+		(void)!send(sv[1], "x", 1, MSG_DONTWAIT);
+		(void)!recv(sv[0], &byte, 1, MSG_DONTWAIT);
+	}
+	return NULL;
+}
+
+/* The kernel finds the socket readable, the next attempt does not: in between the
+ * operation is in none of its tables, and a request to cancel it finds nothing. */
+static void contended(void *arg)
+{
+	_Atomic bool is_over = false;
+	pthread_t t;
+	char byte;
+	int n;
+
+	(void)arg;
+	open_pair();
+	T_CHECK(!pthread_create(&t, NULL, takes_bytes_away, &is_over));
+	for (int i = 0; i < 1500; i++) {
+		fdesc_set_deadline(sv[0], 1u << FD_READ,
+				   rg_now() + 10 * RG_MICROSECOND);
+		n = receive(sv[0], &byte, 1);
+		T_CHECK(n == 1 || n == -ETIMEDOUT);
+	}
+	atomic_store_explicit(&is_over, true, memory_order_relaxed);
+	pthread_join(t, NULL);
+	fdesc_close(sv[0]);
+	fdesc_close(sv[1]);
+}
+
+static void a_deadline_ends_a_receive_whose_bytes_others_take(void **state)
+{
+	(void)state;
+	t_run_with(1, contended, NULL);
+	t_run_with(2, contended, NULL);
+}
+
 static void *foreign_reader(void *arg)
 {
 	char byte;
@@ -463,6 +579,10 @@ int main(void)
 		cmocka_unit_test(a_refused_call_leaves_no_cancel_request),
 		cmocka_unit_test(a_small_ring_serves_thousands_of_operations),
 		cmocka_unit_test(cancel_against_completion_loses_no_byte),
+		cmocka_unit_test(
+			a_cancellation_that_finds_nothing_is_sent_again),
+		cmocka_unit_test(
+			a_deadline_ends_a_receive_whose_bytes_others_take),
 		cmocka_unit_test(foreign_thread_blocks_on_its_operation),
 		cmocka_unit_test(bad_descriptors_are_refused),
 	};

@@ -12,7 +12,8 @@
 /* t_now_ns - CLOCK_MONOTONIC in nanoseconds. */
 int64_t t_now_ns(void);
 
-/* t_open_fds, t_threads - how many the process has now. Context: anywhere. */
+/* t_open_fds, t_threads - how many the process has now; asked by a goroutine, the
+ * runtime's kinds (rings, eventfds) are left out. Context: anywhere. */
 int t_open_fds(void);
 int t_threads(void);
 
