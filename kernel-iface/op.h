@@ -7,14 +7,18 @@
  * is the description: the submission entry without user_data, filled by the
  * builders of op_net.h, op_file.h and op_wait.h, one opcode family each. Copying it
  * into a queue is 64 bytes; in return it can be kept, retried or sent to another
- * thread's ring, and an engine without io_uring can read it.
+ * thread's ring, and the engine without io_uring (epring.h) reads it: hence it lives
+ * as long as the op does.
  */
 #ifndef RGK_OP_H
 #define RGK_OP_H
 
 #include <liburing.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "kernel-iface/base/list.h"
 
 /* flags of a completion: IORING_CQE_F_*. */
 struct op;
@@ -24,6 +28,30 @@ typedef void op_done(struct op *op, int res, uint32_t flags, void *reaper);
  * -ENOENT or -EALREADY; see ring_push_cancel. */
 typedef void op_answered(struct op *op, int res, void *reaper);
 
+struct op_sqe {
+	struct io_uring_sqe sqe;
+};
+
+struct ring;
+
+/* What the epoll engine knows of an operation in flight; epring.h says who may look.
+ * io_uring leaves it alone. Here, because the engine must not allocate. */
+struct op_ep {
+	const struct op_sqe *sqe;
+	struct ring *ring;
+	struct list link;  /* of the one place it is at */
+	int64_t retry_at;  /* OP_AT_LATER: when; clock_now */
+	int res;           /* OP_AT_DONE */
+	uint32_t moved;    /* bytes so far */
+	int kept_fd;       /* -1; opened, and not yet the result */
+	uint16_t mask;     /* OP_AT_WATCHED: poll events */
+	uint8_t phase;     /* epcall.c: what was done already */
+	uint8_t fruitless; /* readiness that was none */
+	uint8_t rounds;    /* at OP_AT_LATER */
+	_Atomic uint8_t place;
+	_Atomic bool is_cancelled; /* asked for while it could not be ended */
+};
+
 struct op {
 	op_done *done;
 	op_answered *answered; /* before ring_push_cancel */
@@ -31,10 +59,7 @@ struct op {
 	uint8_t opcode;
 	bool inflight; /* owner thread of the ring, or its reaper */
 	int fd;        /* -1: none; for dumps */
-};
-
-struct op_sqe {
-	struct io_uring_sqe sqe;
+	struct op_ep ep;
 };
 
 #define OP_GEN_SHIFT 48

@@ -19,11 +19,23 @@
 #include "kernel-iface/opcodes.h"
 
 static bool table[PROBE_COUNT];
+static enum probe_engine engine;
+static int refusal;
 
 #define PROBE_NAME(id, name, text, version) name,
 static const char *const names[] = {PROBE_FEATURES(PROBE_NAME)};
 #define PROBE_VERSION(id, name, text, version) version,
 static const char *const versions[] = {PROBE_FEATURES(PROBE_VERSION)};
+
+enum probe_engine probe_engine(void)
+{
+	return engine;
+}
+
+int probe_refusal(void)
+{
+	return refusal;
+}
 
 bool probe_has(enum probe_feature f)
 {
@@ -74,27 +86,37 @@ static bool try_guard(void)
 	return works;
 }
 
-static void probe_opcodes(void)
+static bool is_there(const struct io_uring_probe *p, int opcode)
 {
-	struct io_uring_probe *probe = io_uring_get_probe();
-	bool is_519, is_60;
+	return io_uring_opcode_supported(p, opcode);
+}
 
-	if (!probe)
-		return;
-	is_519 = io_uring_opcode_supported(probe, IORING_OP_SOCKET);
-	is_60 = io_uring_opcode_supported(probe, IORING_OP_SEND_ZC);
-	table[PROBE_MULTISHOT_ACCEPT] = is_519;
-	table[PROBE_BUF_RING] = is_519;
-	table[PROBE_MULTISHOT_RECV] = is_60;
-	table[PROBE_SEND_ZC] = is_60;
-	table[PROBE_MSG_RING] =
-		io_uring_opcode_supported(probe, IORING_OP_MSG_RING);
-	table[PROBE_WAITID] = io_uring_opcode_supported(probe, RGK_OP_WAITID);
-	table[PROBE_FUTEX] =
-		io_uring_opcode_supported(probe, RGK_OP_FUTEX_WAIT);
-	table[PROBE_FTRUNCATE] =
-		io_uring_opcode_supported(probe, RGK_OP_FTRUNCATE);
-	io_uring_free_probe(probe);
+/* 0, or a negative errno: the oldest operations that the library cannot do without are
+ * those of Linux 5.15. */
+static int probe_opcodes(int fd)
+{
+	/* As many opcodes as there can be: the kernel fills what it knows. */
+	enum { OPS = 128 };
+	uint64_t room[(sizeof(struct io_uring_probe) +
+		       OPS * sizeof(struct io_uring_probe_op)) /
+		      sizeof(uint64_t)] = {0};
+	struct io_uring_probe *p = (struct io_uring_probe *)(void *)room;
+	int err =
+		io_uring_register((unsigned)fd, IORING_REGISTER_PROBE, p, OPS);
+
+	if (err < 0)
+		return err == -EINVAL ? -EOPNOTSUPP : err;
+	if (!is_there(p, IORING_OP_LINKAT))
+		return -EOPNOTSUPP;
+	table[PROBE_MULTISHOT_ACCEPT] = is_there(p, IORING_OP_SOCKET);
+	table[PROBE_BUF_RING] = table[PROBE_MULTISHOT_ACCEPT];
+	table[PROBE_SEND_ZC] = is_there(p, IORING_OP_SEND_ZC);
+	table[PROBE_MULTISHOT_RECV] = table[PROBE_SEND_ZC];
+	table[PROBE_MSG_RING] = is_there(p, IORING_OP_MSG_RING);
+	table[PROBE_WAITID] = is_there(p, RGK_OP_WAITID);
+	table[PROBE_FUTEX] = is_there(p, RGK_OP_FUTEX_WAIT);
+	table[PROBE_FTRUNCATE] = is_there(p, RGK_OP_FTRUNCATE);
+	return 0;
 }
 
 static void probe_setup_flags(void)
@@ -110,9 +132,9 @@ static void probe_setup_flags(void)
 
 static void warn(const char *text, const char *name, size_t len)
 {
-	char line[128];
-	int n = snprintf(line, sizeof line, "ringgo: RINGGO_URING: %s '%.*s'\n",
-			 text, (int)(len > 40 ? 40 : len), name);
+	char line[160];
+	int n = snprintf(line, sizeof line, "ringgo: %s '%.*s'\n", text,
+			 (int)(len > 40 ? 40 : len), name);
 
 	/* Nobody to tell when stderr does not take it. */
 	if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
@@ -127,7 +149,7 @@ static void switch_off(const char *name, size_t len)
 			return;
 		}
 	}
-	warn("unknown feature", name, len);
+	warn("RINGGO_URING: unknown feature", name, len);
 }
 
 /* "off:name,name": also "off:all" for the oldest kernel that is supported. "on:defer"
@@ -145,7 +167,8 @@ static void apply_environment(void)
 		return;
 	}
 	if (strncmp(s, "off:", 4)) {
-		warn("expected off:NAME,... or on:defer, got", s, strlen(s));
+		warn("RINGGO_URING: expected off:NAME,... or on:defer, got", s,
+		     strlen(s));
 		return;
 	}
 	for (s += 4; *s;) {
@@ -160,20 +183,72 @@ static void apply_environment(void)
 	}
 }
 
+static int probe_uring(void)
+{
+	const unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG |
+				IORING_FEAT_RW_CUR_POS | IORING_FEAT_FAST_POLL;
+	struct io_uring_params params = {0};
+	int fd = io_uring_setup(4, &params), err;
+
+	if (fd < 0)
+		return fd;
+	/* A filter may know one of the system calls and not the others. */
+	err = io_uring_enter((unsigned)fd, 0, 0, 0, NULL);
+	if (err >= 0)
+		err = (params.features & needed) == needed ? probe_opcodes(fd)
+							   : -EOPNOTSUPP;
+	close(fd);
+	if (!err)
+		probe_setup_flags();
+	return err;
+}
+
+/* Such a refusal does not pass, and no other program's end cures it. */
+static bool is_for_good(int err)
+{
+	return err == -ENOSYS || err == -EPERM || err == -EACCES ||
+	       err == -EOPNOTSUPP;
+}
+
+enum choice { CHOICE_AUTO, CHOICE_URING, CHOICE_EPOLL, CHOICE_UNKNOWN };
+
+static enum choice choice_of_environment(void)
+{
+	const char *s = getenv("RINGGO_ENGINE");
+
+	if (!s || !*s)
+		return CHOICE_AUTO;
+	if (!strcmp(s, "io_uring"))
+		return CHOICE_URING;
+	if (!strcmp(s, "epoll"))
+		return CHOICE_EPOLL;
+	warn("cannot start: RINGGO_ENGINE: expected io_uring or epoll, got", s,
+	     strlen(s));
+	return CHOICE_UNKNOWN;
+}
+
 int probe_init(void)
 {
-	struct io_uring_params params = {0};
-	int fd = io_uring_setup(4, &params);
+	enum choice choice = choice_of_environment();
+	int err = 0;
 
 	memset(table, 0, sizeof table);
+	engine = PROBE_URING;
+	refusal = 0;
+	if (choice == CHOICE_UNKNOWN)
+		return -EINVAL;
 	table[PROBE_GUARD] = try_guard();
-	if (fd >= 0) {
-		close(fd);
-		probe_opcodes();
-		probe_setup_flags();
+	table[PROBE_NOWAIT] = true;
+	if (choice != CHOICE_EPOLL)
+		err = probe_uring();
+	if (choice == CHOICE_EPOLL ||
+	    (choice == CHOICE_AUTO && is_for_good(err))) {
+		engine = PROBE_EPOLL;
+		refusal = err;
+		err = 0;
 	}
 	apply_environment();
-	return fd < 0 ? fd : 0;
+	return err;
 }
 
 static long read_number(const char *path)
@@ -219,6 +294,14 @@ void probe_explain(int err, char *buf, unsigned n)
 				 "do: run the container with a profile that "
 				 "allows io_uring_setup, io_uring_enter and "
 				 "io_uring_register");
+	} else if (err == -EOPNOTSUPP) {
+		snprintf(
+			buf, n,
+			"the kernel's io_uring is too old, or a seccomp filter "
+			"forbids io_uring_register: Linux 6.1 or newer is "
+			"needed");
+	} else if (err == -ENOMEM && engine == PROBE_EPOLL) {
+		snprintf(buf, n, "out of memory");
 	} else if (err == -ENOMEM) {
 		snprintf(buf, n,
 			 "the locked-memory limit is used up (RLIMIT_MEMLOCK, "

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "kernel-iface/base/check.h"
+#include "kernel-iface/epring.h"
 
 enum { ENTRIES_MIN = 8, CQ_FACTOR = 4 };
 
@@ -111,11 +112,10 @@ static int init_queues(struct ring *r, unsigned entries)
 	return err;
 }
 
-int ring_open(struct ring *r, unsigned entries)
+static int open_uring(struct ring *r, unsigned entries)
 {
 	int err;
 
-	memset(r, 0, sizeof *r);
 	for (;;) {
 		err = init_queues(r, entries);
 		if (err != -ENOMEM || entries <= ENTRIES_MIN)
@@ -133,7 +133,6 @@ int ring_open(struct ring *r, unsigned entries)
 	r->taskrun_flag = r->setup_flags & IORING_SETUP_TASKRUN_FLAG;
 	r->wake_op.done = wake_done;
 	r->wake_op.fd = r->wake_fd;
-	san_release(&r->wake_op); /* the descriptor, to ring_wake */
 	/* Without it every enter looks the descriptor up: only slower. */
 	if (probe_has(PROBE_RING_FD))
 		io_uring_register_ring_fd(&r->uring);
@@ -144,18 +143,34 @@ exit_queues:
 	return err;
 }
 
+int ring_open(struct ring *r, unsigned entries)
+{
+	int err;
+
+	memset(r, 0, sizeof *r);
+	err = probe_engine() == PROBE_EPOLL ? epring_open(r)
+					    : open_uring(r, entries);
+	san_release(&r->wake_op); /* the descriptor, to ring_wake */
+	return err;
+}
+
 void ring_close(struct ring *r)
 {
 	rtlock_lock(&r->reap_lock);
 	r->closed = true;
 	rtlock_unlock(&r->reap_lock);
-	io_uring_queue_exit(&r->uring);
+	if (r->ep)
+		epring_close(r);
+	else
+		io_uring_queue_exit(&r->uring);
 }
 
 void ring_forget(struct ring *r)
 {
 	san_acquire(&r->wake_fd);
 	close(r->wake_fd);
+	if (r->ep)
+		epring_forget(r);
 }
 
 /* One io_uring_enter. Returns what the kernel consumed, or a negative errno. */
@@ -218,6 +233,8 @@ static bool kernel_has_more(const struct ring *r)
 
 bool ring_has_work(const struct ring *r)
 {
+	if (rg_unlikely(r->ep != NULL))
+		return epring_has_work(r);
 	return cq_is_ready(r) || kernel_has_more(r);
 }
 
@@ -233,13 +250,17 @@ bool ring_wants_kick(struct ring *r)
 	wants = !r->closed &&
 		(__atomic_load_n(&sq->sqe_tail, __ATOMIC_RELAXED) !=
 			 __atomic_load_n(&sq->sqe_head, __ATOMIC_RELAXED) ||
-		 kernel_has_more(r));
+		 (!r->ep && kernel_has_more(r)));
 	rtlock_unlock(&r->reap_lock);
 	return wants;
 }
 
 int ring_enter(struct ring *r)
 {
+	if (rg_unlikely(r->ep != NULL)) {
+		epring_enter(r);
+		return 0;
+	}
 	for (;;) {
 		unsigned to_submit = flush_sq(r);
 		bool more = kernel_has_more(r);
@@ -291,6 +312,10 @@ int ring_wait(struct ring *r, int64_t timeout_ns)
 
 	if (!timeout_ns)
 		return ring_enter(r);
+	if (rg_unlikely(r->ep != NULL)) {
+		epring_wait(r, timeout_ns);
+		return 0;
+	}
 	/* Without the wake-up in flight we could sleep through a wake: then
 	 * only submit; the caller comes back after reaping. */
 	if (arm_wake(r))
@@ -319,8 +344,13 @@ static struct io_uring_sqe *get_sqe(struct ring *r)
 
 int ring_push(struct ring *r, const struct op_sqe *sqe, struct op *op)
 {
-	struct io_uring_sqe *slot = get_sqe(r);
+	struct io_uring_sqe *slot;
 
+	if (rg_unlikely(r->ep != NULL)) {
+		epring_push(r, sqe, op);
+		return 0;
+	}
+	slot = get_sqe(r);
 	if (rg_unlikely(!slot))
 		return -EAGAIN;
 	op->gen++;
@@ -334,10 +364,15 @@ int ring_push(struct ring *r, const struct op_sqe *sqe, struct op *op)
 	return 0;
 }
 
-int ring_push_cancel(struct ring *r, const struct op *op)
+int ring_push_cancel(struct ring *r, struct op *op)
 {
-	struct io_uring_sqe *slot = get_sqe(r);
+	struct io_uring_sqe *slot;
 
+	if (rg_unlikely(r->ep != NULL)) {
+		epring_cancel(r, op);
+		return 1;
+	}
+	slot = get_sqe(r);
 	if (rg_unlikely(!slot))
 		return -EAGAIN;
 	io_uring_prep_cancel64(slot, op_user_data(op), 0);
@@ -349,8 +384,13 @@ int ring_push_cancel(struct ring *r, const struct op *op)
 
 void ring_cancel_all(struct ring *r)
 {
-	struct io_uring_sqe *slot = get_sqe(r);
+	struct io_uring_sqe *slot;
 
+	if (rg_unlikely(r->ep != NULL)) {
+		epring_cancel_all(r);
+		return;
+	}
+	slot = get_sqe(r);
 	/* A full queue: the caller reaps and asks again. The wake-up's read
 	 * may go too: it is armed anew before each wait. */
 	if (!slot)
@@ -420,6 +460,8 @@ unsigned ring_reap(struct ring *r, unsigned max, void *reaper)
 {
 	unsigned n;
 
+	if (rg_unlikely(r->ep != NULL))
+		return epring_reap(r, max, reaper);
 	if (!cq_is_ready(r) || !rtlock_try(&r->reap_lock))
 		return 0;
 	n = reap_locked(r, max, reaper);
@@ -440,15 +482,21 @@ void ring_sleep_begin(struct ring *r)
 
 unsigned ring_reap_foreign(struct ring *r, unsigned max, void *reaper)
 {
-	unsigned n;
+	unsigned n = 0;
 
 	if (!rtlock_try(&r->reap_lock))
 		return 0;
 	/* Relaxed: ring_sleep_begin holds the lock once after it set it. */
-	n = r->closed || atomic_load_explicit(&r->sleeping,
-					      memory_order_relaxed)
-		    ? 0
-		    : reap_locked(r, max, reaper);
+	if (r->closed ||
+	    atomic_load_explicit(&r->sleeping, memory_order_relaxed))
+		goto unlock;
+	if (rg_unlikely(r->ep != NULL)) {
+		epring_look(r);
+		n = epring_reap_locked(r, max, reaper);
+	} else {
+		n = reap_locked(r, max, reaper);
+	}
+unlock:
 	rtlock_unlock(&r->reap_lock);
 	return n;
 }

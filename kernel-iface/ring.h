@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring - one io_uring, owned by the thread that made it.
+ * ring - one io_uring, owned by the thread that made it; or, where io_uring is not to
+ * be had (probe_engine), an epoll instance that takes the same operations (epring.h).
  *
  *   I1  only the owner touches the submission side and enters the kernel with it
  *       (SINGLE_ISSUER: a foreign submit is -EEXIST).
@@ -26,9 +27,14 @@
 #include "kernel-iface/op.h"
 #include "kernel-iface/probe.h"
 
+struct epring;
+
 struct ring {
+	struct epring *ep; /* NULL: io_uring. Const between open and forget */
+
 	/* owner only */
-	struct io_uring uring;
+	struct io_uring
+		uring;     /* the epoll engine counts in sqe_head and tail */
 	unsigned features; /* PROBE_* bits in use */
 	unsigned setup_flags;
 	bool taskrun_flag; /* IORING_SQ_TASKRUN is reported */
@@ -37,7 +43,7 @@ struct ring {
 	int wake_fd;
 	uint64_t sq_full, cancels;
 	/* written by the owner, read by anybody */
-	_Atomic uint64_t enters, sqes;
+	_Atomic uint64_t enters, sqes; /* enters: system calls of the engine */
 	_Atomic uint64_t pushed; /* operations, cancellations not counted */
 
 	/* under reap_lock */
@@ -54,7 +60,8 @@ struct ring {
 };
 
 /*
- * ring_open - make a ring of at least `entries` SQ entries for the calling thread.
+ * ring_open - make a ring of at least `entries` SQ entries for the calling thread, with
+ * the engine that probe_engine names (the other one has no such limit).
  * Halves entries on -ENOMEM (RLIMIT_MEMLOCK) down to 8. 0 or a negative errno;
  * probe_explain(err) says what it means to a user.
  */
@@ -65,15 +72,17 @@ void ring_close(struct ring *r);
 void ring_forget(struct ring *r);
 
 /*
- * ring_push - queue *sqe for op (its gen is advanced). Owner only. 0, or -EAGAIN
- * when the SQ is full and the kernel takes no more before something is reaped.
+ * ring_push - queue *sqe, which lives as long as op, for op (its gen is advanced).
+ * Owner only. 0, or -EAGAIN when the SQ is full and the kernel takes no more before
+ * something is reaped.
  */
 int ring_push(struct ring *r, const struct op_sqe *sqe, struct op *op);
 
 /*
- * ring_push_cancel - ask for the end of op, which was pushed to this ring. 0 or -EAGAIN
- * as ring_push. op lives at least until op->answered has run, whichever of the two
- * completions comes first. The answers:
+ * ring_push_cancel - ask for the end of op, which was pushed to this ring. -EAGAIN as
+ * ring_push; 1: it ends as soon as it can, and nothing more is said (the epoll engine);
+ * 0: op lives at least until op->answered has run, whichever of the two completions
+ * comes first. The answers:
  *   0          its terminal CQE comes without delay;
  *   -ENOENT    it has ended, or the kernel cannot find it now: one that was polled and
  *              found ready is in no table between its poll and the next attempt (6.18:
@@ -81,7 +90,7 @@ int ring_push(struct ring *r, const struct op_sqe *sqe, struct op *op);
  *              on), and an O_DIRECT read in flight never is. Ask again;
  *   -EALREADY  a kernel worker runs it and was sent a signal.
  */
-int ring_push_cancel(struct ring *r, const struct op *op);
+int ring_push_cancel(struct ring *r, struct op *op);
 
 /* ring_cancel_all - ask for the end of everything in flight, the wake-up included (it
  * is armed anew before each wait). */
@@ -101,7 +110,8 @@ bool ring_wants_kick(struct ring *r);
  * thread; exact when the owner sleeps. */
 int64_t ring_inflight(const struct ring *r);
 
-/* A completion is visible, or the kernel has some for us once we enter. */
+/* A completion is visible, or the kernel has some for us once we enter (without
+ * io_uring: may have). */
 bool ring_has_work(const struct ring *r);
 
 /* ring_enter - submit what is queued and run the kernel's pending task work; does

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "kernel-iface/base/sanitize.h"
+#include "kernel-iface/opthread.h"
 #include "sched/blocking.h"
 #include "sched/panic.h"
 #include "sched/sched.h"
@@ -76,7 +77,8 @@ static bool is_helper(int tid)
 	close(fd);
 	return n >= 4 && (!strncmp(name, "iou-", 4) ||
 			  !strncmp(name, "rg-blocking", 11) ||
-			  !strncmp(name, "rg-maker", 8));
+			  !strncmp(name, "rg-maker", 8) ||
+			  !strcmp(name, OPTHREAD_NAME "\n"));
 }
 
 #if RG_TSAN

@@ -171,8 +171,12 @@ static bool serve_cancel(struct m *mp, struct wait_op *w)
 			atomic_fetch_or_explicit(&w->state, WOP_DONE,
 						 memory_order_relaxed);
 		} else {
+			int ret;
+
 			w->op.answered = wait_op_answered;
-			return ring_push_cancel(&mp->ring, &w->op) == 0;
+			ret = ring_push_cancel(&mp->ring, &w->op);
+			if (ret <= 0)
+				return ret == 0; /* the rest: when answered */
 		}
 	}
 	/* D2 acq_rel, pairs with D1. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "kernel-iface/base/forked.h"
+#include "kernel-iface/probe.h"
 #include "sched/dumptext.h"
 #include "sched/sched.h"
 #include "sched/seed.h"
@@ -432,6 +433,8 @@ void panic_quit(const void *context)
 	begin();
 	take_self(gp);
 	textbuf_str(&report.b, "SIGQUIT: quit\n");
+	if (probe_engine() == PROBE_EPOLL)
+		textbuf_str(&report.b, "engine: epoll, without io_uring\n");
 	seed_print(&report.b);
 	load_symbols();
 	textbuf_char(&report.b, '\n');

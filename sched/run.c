@@ -138,7 +138,26 @@ static void say_refused(int err)
 		return;
 	}
 	probe_explain(err, why, sizeof why);
-	fprintf(stderr, "ringgo: cannot start: io_uring is refused (%s): %s\n",
+	fprintf(stderr, "ringgo: cannot start: %s is refused (%s): %s\n",
+		probe_engine() == PROBE_EPOLL ? "an epoll instance"
+					      : "io_uring",
+		rg_strerror(err), why);
+}
+
+/* Once a process: it lasts. */
+static void say_fallback(int err)
+{
+	static bool is_said; /* under the claim */
+	char why[512];
+
+	if (!err || is_said)
+		return;
+	is_said = true;
+	probe_explain(err, why, sizeof why);
+	fprintf(stderr,
+		"ringgo: using epoll, which is slower: io_uring is refused "
+		"(%s): %s. RINGGO_ENGINE=epoll chooses it without these "
+		"words\n",
 		rg_strerror(err), why);
 }
 
@@ -170,9 +189,11 @@ static int prepare(const rg_config *config, bool is_run)
 		return err;
 	err = probe_init();
 	if (err) {
-		say_refused(err);
+		if (err != -EINVAL) /* said already */
+			say_refused(err);
 		return err;
 	}
+	say_fallback(probe_refusal());
 	for (unsigned c = 0; c < STACK_CLASSES; c++)
 		stack_arena_init(&sched.stacks[c], c);
 	err = pair_alloc(nprocs_wanted);

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "kernel-iface/opthread.h"
+#include "kernel-iface/probe.h"
 #include "sched/blocking.h"
 #include "sched/interrupt.h"
 #include "sched/sched.h"
@@ -94,6 +96,8 @@ int rg_stats_read(rg_stats *out, size_t size)
 	s.preempt_refused = (int64_t)(interrupt_refused(SAFEPOINT_RUNTIME) +
 				      interrupt_count(INTERRUPT_DISABLED) +
 				      interrupt_count(INTERRUPT_NO_PAIR));
+	s.ring_epoll = probe_engine() == PROBE_EPOLL;
+	s.ring_threads = opthread_count();
 	add_ps(&s);
 	add_rings(&s);
 	add_stacks(&s);

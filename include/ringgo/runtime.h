@@ -174,7 +174,7 @@ typedef struct rg_stats {
 	int64_t wakeups;        /* sleeping Ms woken for work */
 	int64_t run_queue;      /* gauge: runnable, waiting for a P */
 	int64_t timers;         /* gauge: armed */
-	int64_t ring_enters;    /* io_uring_enter calls */
+	int64_t ring_enters;    /* system calls of the rings: io_uring_enter */
 	int64_t ring_sqes;      /* operations submitted */
 	int64_t ring_cqes;      /* completions reaped */
 	int64_t ring_inflight;  /* gauge */
@@ -193,6 +193,8 @@ typedef struct rg_stats {
 	int64_t kicks;           /* signals that made a busy M enter its ring */
 	int64_t preempt_refused; /* signals that found runtime code, or a
 				  * place where neither is allowed */
+	int64_t ring_epoll; /* 1: the rings are epoll instances, RINGGO_ENGINE */
+	int64_t ring_threads; /* gauge: helper threads of these */
 } rg_stats;
 
 /* rg_stats_read - fill *out; size = sizeof *out (the struct grows at its end).

@@ -42,7 +42,9 @@
 	X(stacks)                                                              \
 	X(stacks_free)                                                         \
 	X(blocking_threads)                                                    \
-	X(blocking_queued)
+	X(blocking_queued)                                                     \
+	X(ring_epoll)                                                          \
+	X(ring_threads)
 
 /* Bytes resident, or 0 where /proc is not mounted. */
 static int64_t read_rss(void)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * ring - attacks I1-I5 of kernel-iface/ring.h: full queues, overflow, wake-ups, late
- * completions, cancellation, every step of the set-up ladder.
+ * completions, cancellation, every step of the set-up ladder. With RINGGO_ENGINE=epoll
+ * what holds for both engines is asked of that one; test_epring.c has its own.
  */
 #include "tests/support/rgtest.h"
 
@@ -42,6 +43,11 @@ static void on_answered(struct op *op, int res, void *reaper)
 	c->answer = res;
 	c->answers++;
 	++*(int *)reaper;
+}
+
+static bool is_epoll(void)
+{
+	return probe_engine() == PROBE_EPOLL;
 }
 
 static void nop(struct op_sqe *s)
@@ -94,7 +100,8 @@ static void ring_more_operations_than_entries_all_complete(void **state)
 		while (ring_push(&ring, &s, &c[i].op))
 			assert_true(reap_all() > 0);
 	}
-	assert_true(ring.sq_full > 0);
+	/* The other engine's queue is a list. */
+	assert_true(ring.sq_full > 0 || is_epoll());
 	while (ring_inflight(&ring)) {
 		ring_wait(&ring, RG_MILLISECOND);
 		reap_all();
@@ -146,11 +153,11 @@ static void ring_cancelled_receive_ends_and_buffer_is_free(void **state)
 	ring_enter(&ring);
 	assert_int_equal(reap_all(), 0);
 	assert_int_equal(ring_inflight(&ring), 1);
-	assert_int_equal(ring_push_cancel(&ring, &c.op), 0);
-	await(2);
+	assert_int_equal(ring_push_cancel(&ring, &c.op), is_epoll());
+	await(is_epoll() ? 1 : 2);
 	assert_int_equal(c.calls, 1);
 	assert_int_equal(c.res, -ECANCELED);
-	assert_int_equal(c.answers, 1);
+	assert_int_equal(c.answers, !is_epoll());
 	assert_int_equal(c.answer, 0);
 	assert_int_equal(ring_inflight(&ring), 0);
 	close(sv[0]);
@@ -169,11 +176,12 @@ static void ring_cancel_of_a_finished_operation_is_harmless(void **state)
 	nop(&s);
 	assert_int_equal(ring_push(&ring, &s, &c.op), 0);
 	await(1);
-	assert_int_equal(ring_push_cancel(&ring, &c.op), 0);
-	await(1);
+	assert_int_equal(ring_push_cancel(&ring, &c.op), is_epoll());
+	if (!is_epoll())
+		await(1);
 	assert_int_equal(c.calls, 1);
-	assert_int_equal(c.answers, 1);
-	assert_int_equal(c.answer, -ENOENT);
+	assert_int_equal(c.answers, !is_epoll());
+	assert_int_equal(c.answer, is_epoll() ? 0 : -ENOENT);
 	ring_close(&ring);
 	ring_forget(&ring);
 }
@@ -185,6 +193,11 @@ static void ring_late_completion_finds_nobody(void **state)
 
 	(void)state;
 	open_ring(8, NULL);
+	if (is_epoll()) { /* it has no numbers, only addresses */
+		ring_close(&ring);
+		ring_forget(&ring);
+		skip();
+	}
 	nop(&s);
 	assert_int_equal(ring_push(&ring, &s, &c.op), 0);
 	c.op.gen++; /* as if the operation's memory served another one */
@@ -241,7 +254,7 @@ static void ring_wait_times_out(void **state)
 static void ring_cancel_all_ends_everything(void **state)
 {
 	struct counted c[5] = {0};
-	struct op_sqe s;
+	struct op_sqe s[5];
 	char buf[5];
 	int sv[2];
 
@@ -250,8 +263,8 @@ static void ring_cancel_all_ends_everything(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
 	for (int i = 0; i < 5; i++) {
 		c[i].op.done = on_done;
-		op_recv(&s, sv[0], buf + i, 1, 0);
-		assert_int_equal(ring_push(&ring, &s, &c[i].op), 0);
+		op_recv(&s[i], sv[0], buf + i, 1, 0);
+		assert_int_equal(ring_push(&ring, &s[i], &c[i].op), 0);
 	}
 	ring_enter(&ring);
 	ring_cancel_all(&ring);
@@ -304,7 +317,10 @@ static void probe_explains_each_refusal_with_a_cure(void **state)
 	probe_explain(-EPERM, text, sizeof text);
 	assert_true(strstr(text, "seccomp") || strstr(text, "sysctl"));
 	probe_explain(-ENOMEM, text, sizeof text);
-	assert_non_null(strstr(text, "RLIMIT_MEMLOCK"));
+	assert_non_null(
+		strstr(text, is_epoll() ? "out of memory" : "RLIMIT_MEMLOCK"));
+	probe_explain(-EOPNOTSUPP, text, sizeof text);
+	assert_non_null(strstr(text, "too old"));
 	probe_explain(-EMFILE, text, sizeof text);
 	assert_non_null(strstr(text, "RLIMIT_NOFILE"));
 }

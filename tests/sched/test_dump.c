@@ -826,7 +826,10 @@ static void dump_on_sigquit_shows_all_and_ends(void **state)
 	char *text;
 
 	(void)state;
-	t_expect_signal(quits, NULL, SIGQUIT, "SIGQUIT: quit\n\ngoroutine ");
+	t_expect_signal(quits, NULL, SIGQUIT,
+			t_is_epoll() ? "SIGQUIT: quit\nengine: epoll, without "
+				       "io_uring\n\ngoroutine "
+				     : "SIGQUIT: quit\n\ngoroutine ");
 	t_expect_signal(quits, NULL, SIGQUIT, "\nwaits_recv(...)\n");
 	if (!is_tsan())
 		t_expect_signal(quits, NULL, SIGQUIT, "\ncomputes(...)\n");

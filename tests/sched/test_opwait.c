@@ -9,6 +9,7 @@
 #include "kernel-iface/op_file.h"
 #include "kernel-iface/op_net.h"
 #include "kernel-iface/op_wait.h"
+#include "kernel-iface/probe.h"
 #include "sched/opwait.h"
 #include "sched/sched.h"
 #include "sched/waitop.h"
@@ -461,6 +462,8 @@ static void hidden(void *arg)
 static void a_cancellation_that_finds_nothing_is_sent_again(void **state)
 {
 	(void)state;
+	if (probe_engine() == PROBE_EPOLL)
+		skip(); /* its cancellations find all */
 	t_run_with(1, hidden, NULL);
 }
 

@@ -2,7 +2,8 @@
 /*
  * refusal - rg_run and rg_start that cannot start: they say why and how to cure it,
  * return a negative errno, leave nothing behind, and work once the cause is gone.
- * sched/run.c's I1 and its ways out, probe_explain, ring_open.
+ * sched/run.c's I1 and its ways out, probe_explain, ring_open. And what is done instead
+ * where io_uring is refused for good: probe.h's I3.
  *
  * Every case has a process of its own. What the runtime says is caught in a memory
  * file that takes the place of stderr during the call, so each of many calls can be
@@ -186,13 +187,13 @@ static void set_soft(int resource, rlim_t soft)
 
 /* ---- seccomp ---- */
 
-/* io_uring_setup of this process is answered by errno `err` from now on. */
-static void forbid_setup(int err)
+/* A system call of this process is answered by errno `err` from now on. */
+static void forbid(unsigned nr, int err)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K,
 			 SECCOMP_RET_ERRNO | (unsigned)(err & 0xffff)),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
@@ -203,14 +204,20 @@ static void forbid_setup(int err)
 	T_CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
 
+static void choose_engine(const char *name)
+{
+	T_CHECK(setenv("RINGGO_ENGINE", name, 1) == 0);
+}
+
 static void check_forbidden(int err, const char *cause, const char *cure)
 {
 	struct held before;
 
+	choose_engine("io_uring");
 	listen_to_stderr();
 	check_works();
 	before = held_now();
-	forbid_setup(err);
+	forbid(__NR_io_uring_setup, err);
 	for (int i = 0; i < 3; i++) {
 		T_CHECK_INT_EQ(run_entry_said(), -err);
 		T_CHECK_STR_HAS(said, "ringgo: cannot start: io_uring");
@@ -259,6 +266,145 @@ static void refusal_by_seccomp_names_it(void **state)
 	t_expect_exit(missing_in_the_kernel, NULL, 0, NULL);
 }
 
+/* ---- the other engine ---- */
+
+static int64_t epoll_seen, threads_seen;
+
+static int entry_of_engine(void *arg)
+{
+	rg_stats s;
+
+	T_CHECK_INT_EQ(rg_stats_read(&s, sizeof s), 0);
+	epoll_seen = s.ring_epoll;
+	threads_seen = s.ring_threads;
+	return entry(arg);
+}
+
+static void check_epoll_works(void)
+{
+	epoll_seen = 0;
+	T_CHECK_INT_EQ(run_said(entry_of_engine), 0);
+	T_CHECK_INT_EQ(epoll_seen, 1);
+	T_CHECK_INT_GE(threads_seen, 1);
+}
+
+/* nr fails with err: the other engine, and one line that says why. */
+static void check_falls_back(unsigned nr, int err, const char *cause)
+{
+	struct held before;
+
+	choose_engine("");
+	listen_to_stderr();
+	check_works();
+	before = held_now();
+	forbid(nr, err);
+	check_epoll_works();
+	T_CHECK_STR_HAS(said, "ringgo: using epoll, which is slower: io_uring "
+			      "is refused (");
+	T_CHECK_STR_HAS(said, cause);
+	T_CHECK(strchr(said, '\n') == said + strlen(said) - 1);
+	check_held(&before);
+	/* Once. */
+	check_epoll_works();
+	T_CHECK_STR_EQ(said, "");
+	check_held(&before);
+	choose_engine("epoll");
+	check_epoll_works();
+	check_held(&before);
+	choose_engine("io_uring");
+	T_CHECK_INT_LT(run_entry_said(), 0);
+	T_CHECK_STR_HAS(said, "ringgo: cannot start: io_uring is refused (");
+	T_CHECK_STR_HAS(said, cause);
+	check_held(&before);
+}
+
+static void setup_is_forbidden(void *arg)
+{
+	(void)arg;
+	check_falls_back(__NR_io_uring_setup, EPERM,
+			 "a seccomp filter forbids io_uring_setup");
+}
+
+static void setup_is_missing(void *arg)
+{
+	(void)arg;
+	check_falls_back(__NR_io_uring_setup, ENOSYS,
+			 "this kernel has no io_uring");
+}
+
+static void enter_is_forbidden(void *arg)
+{
+	(void)arg;
+	check_falls_back(__NR_io_uring_enter, EPERM,
+			 "a seccomp filter forbids io_uring_setup");
+}
+
+static void register_is_forbidden(void *arg)
+{
+	(void)arg;
+	check_falls_back(__NR_io_uring_register, EPERM, "io_uring_register");
+}
+
+/* It knows no operation by which one could ask for what it has: before Linux 5.6. */
+static void register_is_old(void *arg)
+{
+	(void)arg;
+	check_falls_back(__NR_io_uring_register, EINVAL,
+			 "the kernel's io_uring is too old");
+}
+
+static void engine_is_epoll_where_io_uring_is_refused(void **state)
+{
+	(void)state;
+	if (is_disabled_by_sysctl())
+		skip();
+	t_expect_exit(setup_is_forbidden, NULL, 0, NULL);
+	t_expect_exit(setup_is_missing, NULL, 0, NULL);
+	t_expect_exit(enter_is_forbidden, NULL, 0, NULL);
+	t_expect_exit(register_is_forbidden, NULL, 0, NULL);
+	t_expect_exit(register_is_old, NULL, 0, NULL);
+}
+
+static void asks_for_epoll(void *arg)
+{
+	(void)arg;
+	choose_engine("epoll");
+	listen_to_stderr();
+	/* Not even asked for. */
+	forbid(__NR_io_uring_setup, EPERM);
+	check_epoll_works();
+	T_CHECK_STR_EQ(said, "");
+	T_CHECK_INT_EQ(beside_said(), 0);
+	T_CHECK_STR_EQ(said, "");
+}
+
+static void engine_that_is_asked_for_is_taken_silently(void **state)
+{
+	(void)state;
+	t_expect_exit(asks_for_epoll, NULL, 0, NULL);
+}
+
+static void asks_for_another(void *arg)
+{
+	struct held before;
+
+	(void)arg;
+	choose_engine("");
+	listen_to_stderr();
+	before = held_now();
+	choose_engine("kqueue");
+	T_CHECK_INT_EQ(run_entry_said(), -EINVAL);
+	T_CHECK_STR_EQ(said, "ringgo: cannot start: RINGGO_ENGINE: expected "
+			     "io_uring or epoll, got 'kqueue'\n");
+	check_held(&before);
+}
+
+static void engine_of_another_name_is_refused(void **state)
+{
+	(void)state;
+	t_expect_exit(asks_for_another, NULL, 0, NULL);
+}
+
 /* ---- sysctl ---- */
 
 /* In a namespace of its own this process sees `value` as the sysctl. */
@@ -279,10 +425,11 @@ static bool pretend_sysctl(const char *value)
 
 static void disabled(const char *value, const char *cure)
 {
+	choose_engine("io_uring");
 	listen_to_stderr();
 	check_works();
 	T_CHECK(pretend_sysctl(value));
-	forbid_setup(EPERM);
+	forbid(__NR_io_uring_setup, EPERM);
 	T_CHECK_INT_EQ(run_entry_said(), -EPERM);
 	T_CHECK_STR_HAS(said, "the sysctl kernel.io_uring_disabled is ");
 	T_CHECK_STR_HAS(said, cure);
@@ -530,23 +677,24 @@ static void refusal_by_address_space_is_clean_at_each_step(void **state)
 
 /* ---- RLIMIT_NPROC ---- */
 
-/* Main thread, three workers, sysmon. */
+/* Main thread, three workers, sysmon; a helper of the epoll engine's. */
 static void has_few_threads(void *arg)
 {
+	const rlim_t enough = WORKERS + (t_is_epoll() ? 1 : 0);
 	struct held before;
 
 	(void)arg;
 	become(NOBODY - 1000);
 	listen_to_stderr();
 	before = held_now();
-	for (rlim_t n = 1; n <= WORKERS + 1; n++) {
+	for (rlim_t n = 1; n <= enough + 1; n++) {
 		struct rlimit r;
 		int err;
 
 		T_CHECK(getrlimit(RLIMIT_NPROC, &r) == 0);
 		set_soft(RLIMIT_NPROC, n);
 		err = run_nothing_said();
-		T_CHECK_INT_EQ(err, n > WORKERS ? 0 : -EAGAIN);
+		T_CHECK_INT_EQ(err, n > enough ? 0 : -EAGAIN);
 		if (check_said(err))
 			T_CHECK_STR_HAS(said, "RLIMIT_NPROC, 'ulimit -u'");
 		set_soft(RLIMIT_NPROC, r.rlim_cur);
@@ -604,6 +752,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refusal_by_seccomp_names_it),
+		cmocka_unit_test(engine_is_epoll_where_io_uring_is_refused),
+		cmocka_unit_test(engine_that_is_asked_for_is_taken_silently),
+		cmocka_unit_test(engine_of_another_name_is_refused),
 		cmocka_unit_test(refusal_by_sysctl_names_it),
 		cmocka_unit_test(refusal_by_memlock_names_it_or_starts_smaller),
 		cmocka_unit_test(

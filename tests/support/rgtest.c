@@ -114,6 +114,22 @@ void t_run(void (*fn)(void *arg), void *arg)
 	t_run_config(NULL, fn, arg);
 }
 
+static void ask_engine(void *arg)
+{
+	rg_stats *s = arg;
+
+	T_CHECK_INT_EQ(rg_stats_read(s, sizeof *s), 0);
+}
+
+bool t_is_epoll(void)
+{
+	rg_stats s = {0};
+
+	if (rg_stats_read(&s, sizeof s))
+		t_run_with(1, ask_engine, &s);
+	return s.ring_epoll;
+}
+
 #define WAIT_LIMIT_NS (10 * INT64_C(1000000000))
 
 void t_wait_until_at(const char *file, int line, const char *what,

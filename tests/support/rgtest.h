@@ -107,6 +107,12 @@ void t_run_with(int maxprocs, void (*fn)(void *arg), void *arg);
 void t_run_config(const rg_config *config, void (*fn)(void *arg), void *arg);
 
 /*
+ * t_is_epoll - the runtime's engine is not io_uring: RINGGO_ENGINE=epoll, or none to be
+ * had. Context: a goroutine, or a thread while no runtime is running.
+ */
+bool t_is_epoll(void);
+
+/*
  * t_wait_until - wait until pred(arg) holds, looking every millisecond; fails
  * after 10 s. For states that nothing announces; not in place of a wait group.
  * Context: goroutine (yields by rg_sleep) or any thread.
