@@ -73,7 +73,8 @@ $(B)/tests/%: $(B)/tests/%.o $(SUPPORT_A) $(LIB_O)
 
 # Under a sanitizer everything takes several times as long.
 TEST_TIMEOUT := $(if $(SAN),240,60)
-RUN_TESTS = RG_ROOT='$(CURDIR)' RG_BUILD='$(ABS_B)' RG_SAN='$(SAN)' \
+RUN_TESTS = $(if $(RINGGO_ENGINE),RINGGO_ENGINE='$(RINGGO_ENGINE)') \
+	$(if $(RINGGO_URING),RINGGO_URING='$(RINGGO_URING)') RG_ROOT='$(CURDIR)' RG_BUILD='$(ABS_B)' RG_SAN='$(SAN)' \
 	RG_ALLOC='$(ALLOC)' O='$(O)' CC='$(CC)' ALLOC='$(ALLOC)' SAN='$(SAN)' \
 	CFLAGS=$(call quote,$(CFLAGS)) CPPFLAGS=$(call quote,$(CPPFLAGS)) \
 	LDFLAGS=$(call quote,$(LDFLAGS)) LDLIBS=$(call quote,$(LDLIBS)) \
@@ -105,11 +106,32 @@ test-fast:
 PICKED = $(if $(TESTS),$(foreach t,$1,$(if $(strip \
 	$(foreach w,$(TESTS),$(findstring $w,$t))),$t)),$1)
 
+# What touches descriptors, or how threads sleep, once more on the engine without
+# io_uring; and what a kernel of 6.1 lacks once more without it. All the rest on
+# epoll: `make test-epoll`.
+EPOLL := RINGGO_ENGINE=epoll
+LINUX_61 := RINGGO_URING=off:futex,waitid,ftruncate,guard
+ON_EPOLL = $(filter $(B)/tests/net/% $(B)/tests/api/% $(B)/tests/sched/% \
+	%/kernel-iface/test_ring,$(TEST_PROGS))
+ON_LINUX_61 = $(addprefix $(B)/tests/,kernel-iface/test_stack \
+	net/test_fileops net/test_waitid net/test_command)
+AGAIN_WITH = $(if $(RINGGO_ENGINE)$(RINGGO_URING),, \
+	--with '$(EPOLL)' $(call PICKED,$(ON_EPOLL)) \
+	--with '$(LINUX_61)' $(call PICKED,$(ON_LINUX_61)))
+
 run-suite: all examples benchmarks $(TEST_PROGS)
-	@$(RUN_TESTS) $(call PICKED,$(TEST_PROGS) $(SHELL_TESTS))
+	@$(RUN_TESTS) $(call PICKED,$(TEST_PROGS) $(SHELL_TESTS)) $(AGAIN_WITH)
 
 run-suite-fast: all $(TEST_PROGS)
-	@RG_TEST_FAST=1 $(RUN_TESTS) $(call PICKED,$(TEST_PROGS))
+	@RG_TEST_FAST=1 $(RUN_TESTS) $(call PICKED,$(TEST_PROGS)) $(AGAIN_WITH)
+
+## test-epoll: the whole suite on the engine without io_uring (TESTS=word)
+test-epoll:
+	$(AGAIN) RINGGO_ENGINE=epoll test
+
+## test-61: the whole suite with what Linux 6.1 has of io_uring (TESTS=word)
+test-61:
+	$(AGAIN) $(LINUX_61) test
 
 test-programs: $(TEST_PROGS)
 
@@ -168,5 +190,5 @@ run-fuzz:
 			exit 1; \
 	done
 
-.PHONY: test test-fast run-suite run-suite-fast test-programs stress \
+.PHONY: test test-fast test-epoll test-61 run-suite run-suite-fast test-programs stress \
 	run-stress model asan ubsan tsan fuzz run-fuzz
