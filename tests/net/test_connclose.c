@@ -6,8 +6,10 @@
  */
 #include "tests/net/netpair.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "kernel-iface/alloc.h"
 #include "net/conn.h"
@@ -258,10 +260,14 @@ TEST(conn_address_without_memory_is_empty_for_now)
 
 TEST(conn_addresses_of_unix_sockets)
 {
-	struct pair p = pair_make("unix", "@rg-test-conn");
+	char name[32];
+	struct pair p;
 
-	T_CHECK_STR_EQ(rg_conn_remote_addr(p.a), "@rg-test-conn");
-	T_CHECK_STR_EQ(rg_conn_local_addr(p.b), "@rg-test-conn");
+	/* The name of nobody else who runs this test. */
+	snprintf(name, sizeof(name), "@rg-conn-%d", (int)getpid());
+	p = pair_make("unix", name);
+	T_CHECK_STR_EQ(rg_conn_remote_addr(p.a), name);
+	T_CHECK_STR_EQ(rg_conn_local_addr(p.b), name);
 	T_CHECK_STR_EQ(rg_conn_remote_addr(p.b), "");
 	T_CHECK_STR_EQ(rg_conn_local_addr(p.a), "");
 	pair_close(&p);
