@@ -46,6 +46,7 @@ struct p {
 	rg_time seen_when; /* seen_tick was new */
 	int64_t base_cpu;  /* CPU time, in the first round with this tick */
 	int64_t seen_cpu;  /* CPU time of the thread, a round ago */
+	rg_time seen_idle; /* seen_cpu was new */
 	uint8_t blocked_rounds; /* it did not run since then */
 };
 

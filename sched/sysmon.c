@@ -17,6 +17,7 @@
  *       the kernel, is blocked by a system call of the user's: its token is taken
  *       away (token.h). No signal is sent: that would end many calls with EINTR.
  *       (Only what waits unsubmitted in its ring is worth a kick, after 10 ms.)
+ *       Where /proc does not say whether it sleeps, UNKNOWN_NS without CPU do.
  *   Y6  a goroutine that computes is asked to stop (interrupt.h): after
  *       INTERRUPT_SHORT_NS when something waits that was readied meanwhile and no
  *       token is free; after INTERRUPT_SLICE_NS when others that compute wait their turn.
@@ -65,6 +66,9 @@ enum {
 
 /* Longer than most waits for a lock or a disk. */
 #define UNPIN_NS (50 * RG_MILLISECOND)
+
+/* Longer than most threads that want to run wait for a CPU. */
+#define UNKNOWN_NS (20 * RG_MILLISECOND)
 
 _Atomic uint32_t sysmon_asleep;
 static _Atomic uint32_t stopping;
@@ -177,7 +181,7 @@ static bool rescue_ring(struct m *mp)
 
 /* ---- blocked threads ---- */
 
-/* The state letter of /proc/self/task/TID/stat, or 0. */
+/* The state letter of /proc/self/task/TID/stat, or 0: no descriptor left, no /proc. */
 static char thread_state(int thread_id)
 {
 	char path[48], text[128], *end;
@@ -201,6 +205,12 @@ static char thread_state(int thread_id)
 	return end && end[1] == ' ' ? end[2] : 0;
 }
 
+/* For a lock or a pipe; for a disk, or a vforked child. */
+static bool is_asleep(char state)
+{
+	return state == 'S' || state == 'D';
+}
+
 static int64_t cpu_time(const struct m *mp)
 {
 	struct timespec ts;
@@ -212,14 +222,16 @@ static int64_t cpu_time(const struct m *mp)
 
 /* Y5. Of a P that did not switch since the last round: did its thread not run, either,
  * because it sleeps in the kernel? */
-static bool is_blocked(struct p *pp)
+static bool is_blocked(struct p *pp, rg_time now)
 {
 	int64_t cpu = cpu_time(pp->home);
+	char state;
 
 	if (!pp->seen_cpu)
 		pp->base_cpu = cpu;
 	if (cpu < 0 || cpu != pp->seen_cpu) {
 		pp->seen_cpu = cpu;
+		pp->seen_idle = now;
 		pp->blocked_rounds = 0;
 		return false;
 	}
@@ -228,7 +240,8 @@ static bool is_blocked(struct p *pp)
 		return true;
 	}
 	/* Off its CPU, or asleep? */
-	if (thread_state(pp->home->tid) != 'S')
+	state = thread_state(pp->home->tid);
+	if (!is_asleep(state) && (state || now - pp->seen_idle < UNKNOWN_NS))
 		return false;
 	pp->blocked_rounds = 1;
 	return true;
@@ -316,7 +329,7 @@ static void look_after_computing(struct round *r, struct p *pp)
 	if (!what)
 		return;
 	/* It may have begun to sleep since: a signal would cut that short. */
-	if (thread_state(pp->home->tid) == 'S') {
+	if (is_asleep(thread_state(pp->home->tid))) {
 		pp->blocked_rounds = 1;
 		look_after_blocked(r, pp);
 		return;
@@ -356,7 +369,7 @@ static void look_after(struct round *r, struct p *pp)
 	note_timer(r, pp);
 	if (p_status(pp) == P_WAITING)
 		return;
-	if (is_blocked(pp))
+	if (is_blocked(pp, r->now))
 		look_after_blocked(r, pp);
 	else
 		look_after_computing(r, pp);

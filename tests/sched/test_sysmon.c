@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/*
+ * sysmon - attacks Y5 of sched/sysmon.c: threads that sleep in the kernel in other ways
+ * than by a read of a pipe, and times in which it cannot be told that they do.
+ *
+ * Each body blocks the only P's thread until another goroutine has run beside it.
+ */
+#include "tests/support/rgtest.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <ringgo.h>
+
+#include "sched/sched.h"
+
+static int pipe_fds[2];
+static rg_waitgroup wg;
+
+static bool has_spare_pair(void *arg)
+{
+	(void)arg;
+	return sched_nps() > 1;
+}
+
+static void reads_raw(void *arg)
+{
+	char byte;
+
+	(void)arg;
+	T_CHECK_INT_EQ(read(pipe_fds[0], &byte, 1), 1);
+	rg_waitgroup_done(&wg);
+}
+
+/* Begins fn, and runs beside it; then ends it by a byte. */
+static void beats_beside(void (*fn)(void *arg))
+{
+	rg_waitgroup_add(&wg, 1);
+	T_CHECK_INT_EQ(rg_go(fn, NULL), 0);
+	for (int i = 0; i < 20; i++)
+		rg_sleep(RG_MILLISECOND);
+	T_CHECK_INT_EQ(write(pipe_fds[1], "x", 1), 1);
+	rg_waitgroup_wait(&wg);
+}
+
+/* Its parent sleeps uninterruptibly, as in a read from a disk. */
+static void vforks(void *arg)
+{
+	int status;
+	pid_t pid;
+
+	(void)arg;
+	pid = vfork();
+	if (!pid) {
+		char byte;
+
+		_exit(read(pipe_fds[0], &byte, 1) != 1);
+	}
+	T_CHECK_INT_GT(pid, 0);
+	T_CHECK_INT_EQ(waitpid(pid, &status, 0), pid);
+	T_CHECK_INT_EQ(status, 0);
+	rg_waitgroup_done(&wg);
+}
+
+static void vfork_body(void *arg)
+{
+	(void)arg;
+	beats_beside(vforks);
+}
+
+/* No descriptor is left for /proc. */
+static void exhausted_body(void *arg)
+{
+	struct rlimit before, now;
+	int fd;
+
+	(void)arg;
+	beats_beside(reads_raw);
+	T_WAIT_UNTIL(has_spare_pair, NULL);
+	T_CHECK_INT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+	fd = dup(pipe_fds[0]);
+	T_CHECK_INT_GE(fd, 0);
+	close(fd);
+	now = before;
+	now.rlim_cur = (rlim_t)fd;
+	T_CHECK_INT_EQ(setrlimit(RLIMIT_NOFILE, &now), 0);
+	beats_beside(reads_raw);
+	T_CHECK_INT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+static void run(void (*body)(void *arg))
+{
+	T_CHECK_INT_EQ(pipe(pipe_fds), 0);
+	t_run_with(1, body, NULL);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
+static void sysmon_takes_the_token_of_an_uninterruptible_sleeper(void **state)
+{
+	(void)state;
+	run(vfork_body);
+}
+
+static void sysmon_takes_tokens_when_no_descriptor_is_left(void **state)
+{
+	(void)state;
+	run(exhausted_body);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			sysmon_takes_the_token_of_an_uninterruptible_sleeper),
+		cmocka_unit_test(
+			sysmon_takes_tokens_when_no_descriptor_is_left),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
