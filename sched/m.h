@@ -63,6 +63,7 @@ struct m {
 	bool is_idle;
 	bool is_given;   /* own runs: a token came with the wake-up ... */
 	bool is_spinner; /* ... and was counted in nspinning */
+	bool is_waking;  /* in a list of token_balance's, through ... */
 	struct m *next_granted;
 
 	/* any thread */

@@ -87,11 +87,22 @@ static void note_settle(uint32_t bit, bool is_set)
 
 static void grant(struct p *pp, struct m **granted)
 {
+	struct m *mp = pp->home;
+
 	token_set(pp, P_RUNNING);
-	pp->home->is_given = true;
-	pp->home->next_granted = *granted;
-	*granted = pp->home;
+	mp->is_given = true;
+	/* R1 release, pairs with R2 in interrupt.c. Under the lock, as all that
+	 * ends a sleep: set later it could be taken for the next grant. */
+	atomic_fetch_or_explicit(&mp->resume, RESUME_GRANTED,
+				 memory_order_release);
 	note_settle(SETTLE_DUE, false);
+	/* It got one before, lost it, and is to be woken for that one yet: that
+	 * will do, and its place in that list is needed. */
+	if (mp->is_waking)
+		return;
+	mp->is_waking = true;
+	mp->next_granted = *granted;
+	*granted = mp;
 }
 
 struct m *token_balance(void)
@@ -139,13 +150,12 @@ bool token_take_own(struct m *mp)
 	return true;
 }
 
+/* Where it sleeps: too often is harmless, and it may have seen its token before. */
 static void wake_m(struct m *mp)
 {
-	/* R1 release, pairs with R2 in interrupt.c. */
-	uint32_t old = atomic_fetch_or_explicit(&mp->resume, RESUME_GRANTED,
-						memory_order_release);
-
-	if (old & RESUME_ASLEEP)
+	/* Relaxed: it is in one place or the other since it was granted. */
+	if (atomic_load_explicit(&mp->resume, memory_order_relaxed) &
+	    RESUME_ASLEEP)
 		syscall(SYS_futex, &mp->resume, FUTEX_WAKE_PRIVATE, 1, NULL,
 			NULL, 0);
 	else
@@ -157,7 +167,10 @@ void token_wake_granted(struct m *list)
 	while (list) {
 		struct m *mp = list;
 
-		list = mp->next_granted; /* before it runs */
+		rtlock_lock(&sched.lock);
+		list = mp->next_granted;
+		mp->is_waking = false;
+		rtlock_unlock(&sched.lock);
 		wake_m(mp);
 	}
 }

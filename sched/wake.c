@@ -155,7 +155,7 @@ static bool accept_given_locked(struct m *mp)
 	if (is_given && mp->is_spinner)
 		mp->spinning = true; /* counted by the waker, W3 */
 	mp->is_given = mp->is_spinner = false;
-	/* Relaxed: R1 may have set it for the ring's sake. */
+	/* Relaxed: R1 sets it for those who sleep in their ring, too. */
 	if (is_given)
 		atomic_store_explicit(&mp->resume, 0, memory_order_relaxed);
 	return is_given;
