@@ -96,7 +96,8 @@ static bool is_all_idle(void)
 
 static bool is_stopping(void)
 {
-	return atomic_load_explicit(&stopping, memory_order_relaxed) != 0;
+	/* Seq_cst, pairs with sysmon_stop: it sees us asleep, or we see it. */
+	return atomic_load_explicit(&stopping, memory_order_seq_cst) != 0;
 }
 
 /* The last M to sleep may have found us in the middle of a round (I2). */
