@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -254,6 +255,8 @@ void pair_free_all(void)
 		free_pair(mp);
 	}
 	atomic_store_explicit(&sched.nps, 0, memory_order_relaxed);
+	/* A thread that arms a timer afterwards looks for the first P. */
+	memset(sched.ps, 0, sizeof sched.ps);
 }
 
 int pair_alloc(int n)

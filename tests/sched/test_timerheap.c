@@ -186,9 +186,31 @@ static void timer_start_without_memory_says_so(void **state)
 	t_run_with(1, no_memory, NULL);
 }
 
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* The heaps are gone with their Ps. */
+static void timer_start_without_a_runtime_says_so(void **state)
+{
+	struct probe p = {0};
+	struct timer_place place;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		T_CHECK_INT_EQ(arm(&p, 0, 0), -ESRCH);
+		T_CHECK_INT_EQ(timer_reserve(&place), -ESRCH);
+		T_CHECK(!timer_stop(&p.timer));
+		t_run_with(2, nothing, NULL);
+	}
+	T_CHECK_INT_EQ(arm(&p, 0, 0), -ESRCH);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(timer_start_without_a_runtime_says_so),
 		cmocka_unit_test(timers_fire_once_and_never_early),
 		cmocka_unit_test(timer_stop_and_fire_exclude_each_other),
 		cmocka_unit_test(timer_periodic_keeps_phase_and_skips),
