@@ -43,7 +43,8 @@ static struct {
 	_Atomic int want;
 	_Atomic bool is_stopping;
 	_Atomic bool is_waiting; /* in end_solitude */
-	rg_time refused;         /* maker */
+	_Atomic rg_time
+		refused; /* when none could be had, or 0; by the maker */
 	uint32_t next_id;
 	bool has_complained;
 	sigset_t mask; /* of the starting thread: what its Ms inherit */
@@ -428,9 +429,21 @@ void pair_want_more(void)
 	pair_want(sched_nps() + 1);
 }
 
+/* Relaxed: a number by itself. */
+static rg_time refused_at(void)
+{
+	return atomic_load_explicit(&maker.refused, memory_order_relaxed);
+}
+
+static void note_refused(rg_time at)
+{
+	atomic_store_explicit(&maker.refused, at, memory_order_relaxed);
+}
+
 bool pair_is_limit(void)
 {
-	return !maker.is_started || sched_nps() >= sched_nprocs() + PAIRS_SPARE;
+	return !maker.is_started || refused_at() ||
+	       sched_nps() >= sched_nprocs() + PAIRS_SPARE;
 }
 
 static bool is_stopping(void)
@@ -560,10 +573,10 @@ static void make_pairs(void)
 						  memory_order_relaxed)) {
 		int err;
 
-		if (maker.refused && clock_now() < maker.refused + REFUSED_NS)
+		if (refused_at() && clock_now() < refused_at() + REFUSED_NS)
 			return;
 		err = make_one();
-		maker.refused = err ? clock_now() : 0;
+		note_refused(err ? clock_now() : 0);
 		if (err && err != -ECANCELED && err != -ENOMEM)
 			complain(err);
 	}
@@ -587,6 +600,7 @@ static void *maker_main(void *arg)
 
 bool pair_maker_start(void)
 {
+	struct m *mp;
 	sigset_t all;
 	int err;
 
@@ -596,8 +610,13 @@ bool pair_maker_start(void)
 		0);
 	atomic_store_explicit(&maker.want, 0, memory_order_relaxed);
 	atomic_store_explicit(&maker.is_stopping, false, memory_order_relaxed);
-	maker.refused = 0;
-	maker.next_id = sched_first_m()->id + 1;
+	note_refused(0);
+	maker.next_id = 0;
+	sched_for_each_m(mp)
+	{
+		if (mp->id >= maker.next_id)
+			maker.next_id = mp->id + 1;
+	}
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &maker.mask);
 	err = -pthread_create(&maker.thread, NULL, maker_main, NULL);
