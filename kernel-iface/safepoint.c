@@ -187,15 +187,17 @@ void safepoint_decide(const ucontext_t *uc, const struct safepoint_flow *flow,
 		walk(&c, &w);
 }
 
-static bool is_outside(enum text_class class, bool is_innermost)
+/* What the runtime itself may have called from where it calls user code, too. */
+static bool is_system(enum text_class class, uintptr_t pc)
 {
-	return class != TEXT_RUNTIME && class != TEXT_UNKNOWN &&
-	       (class != TEXT_CALLS_USER || !is_innermost);
+	return class == TEXT_UNWINDER || class == TEXT_LINKER ||
+	       class == TEXT_VDSO || textmap_is_libc(pc);
 }
 
 bool safepoint_is_outside(const ucontext_t *uc,
 			  const struct safepoint_flow *flow)
 {
+	bool is_user = false; /* a frame of somebody else's was seen */
 	struct cfi_walk w;
 
 	if (!textmap_is_usable() ||
@@ -204,10 +206,13 @@ bool safepoint_is_outside(const ucontext_t *uc,
 		return false;
 	for (unsigned n = 0; n < SAFEPOINT_FRAMES_MAX; n++) {
 		uintptr_t pc = w.reg[CFI_PC] - !w.is_exact;
+		enum text_class class = textmap_class(pc);
 		enum cfi_step step;
 
-		if (!is_outside(textmap_class(pc), n == 0))
+		if (class == TEXT_RUNTIME || class == TEXT_UNKNOWN ||
+		    (class == TEXT_CALLS_USER && !is_user))
 			return false;
+		is_user = is_user || !is_system(class, pc);
 		step = cfi_step(&w);
 		if (step == CFI_END)
 			return is_entry(pc);

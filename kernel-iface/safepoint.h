@@ -77,7 +77,8 @@ void safepoint_decide(const ucontext_t *uc, const struct safepoint_flow *flow,
 /*
  * safepoint_is_outside - the flow *uc is in nobody's code but the user's and that of
  * libraries the user called: no frame from the interrupted one to the entry is the
- * runtime's, but where it calls user code. False, too, where the chain breaks off (a
+ * runtime's, but where it calls user code; libc called by such a function is the
+ * runtime's, which may hold a lock there. False, too, where the chain breaks off (a
  * JIT's code, no room for doubt). Says nothing about the stack: the thread may be
  * stopped there, not the flow be left. Context: as safepoint_decide.
  */

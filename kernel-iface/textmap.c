@@ -493,6 +493,11 @@ enum text_class textmap_class(uintptr_t pc)
 	return is_allowed(&o) ? TEXT_USER : class_by_soname(&o);
 }
 
+bool textmap_is_libc(uintptr_t pc)
+{
+	return is_in(&libc, pc);
+}
+
 bool textmap_is_usable(void)
 {
 	return is_usable;
@@ -524,6 +529,12 @@ enum text_class textmap_class(uintptr_t pc)
 {
 	(void)pc;
 	return TEXT_UNKNOWN;
+}
+
+bool textmap_is_libc(uintptr_t pc)
+{
+	(void)pc;
+	return false;
 }
 
 bool textmap_is_usable(void)

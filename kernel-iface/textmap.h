@@ -74,6 +74,9 @@ int textmap_allow(const void *code_address);
 /* textmap_class - for a pc; a return address is to be given minus one. Handlers. */
 enum text_class textmap_class(uintptr_t pc);
 
+/* textmap_is_libc - the pc is libc's. Handlers. */
+bool textmap_is_libc(uintptr_t pc);
+
 /* False: text ranges say nothing here (no _dl_find_object, or a build whose runtime
  * lies in plain .text of the executable): nothing may be redirected or hijacked. */
 bool textmap_is_usable(void);

@@ -319,6 +319,60 @@ static void runtime_loop(void *arg)
 		T_CHECK(cfi_procedure((uintptr_t)&runtime_loop, &start, &end));
 }
 
+/* A sanitizer's allocator, and what else it intercepts, is in the program itself. */
+#define NEEDS_LIBC_OUTSIDE()                                                   \
+	do {                                                                   \
+		if (SAN_IS_ON) {                                               \
+			print_message("skipped: the sanitizer intercepts "     \
+				      "libc\n");                               \
+			skip();                                                \
+		}                                                              \
+	} while (0)
+
+/* libc called by a function of the runtime's that calls user code elsewhere: locks of
+ * the runtime may be held there. */
+static size_t (*volatile measure)(const char *) = strlen;
+
+static RG_CALLS_USER void measures(const char *text)
+{
+	uint64_t until = handled() + wanted;
+
+	while (handled() < until)
+		(void)measure(text);
+}
+
+static void measure_loop(void *arg)
+{
+	measures(arg);
+}
+
+static uint64_t in_libc;
+
+static void check_outside(const ucontext_t *uc, const struct safepoint *s)
+{
+	bool is_outside = safepoint_is_outside(uc, &bed.bounds);
+
+	(void)s;
+	in_libc += textmap_is_libc((uintptr_t)uc->uc_mcontext.gregs[REG_RIP]);
+	mismatches += is_outside;
+}
+
+static void safepoint_in_libc_called_by_the_runtime_is_refused(void **state)
+{
+	static char text[4096];
+
+	(void)state;
+	NEEDS_PREEMPTION();
+	NEEDS_LIBC_OUTSIDE();
+	memset(text, 'x', sizeof text - 1);
+	in_libc = 0;
+	bed.on_decision = check_outside;
+	bed_run(measure_loop, text);
+	bed_print("libc called by the runtime");
+	assert_true(in_libc >= wanted / 2);
+	expect_only(SAFEPOINT_RUNTIME, wanted * 9 / 10);
+}
+
 static void safepoint_in_the_runtime_is_refused(void **state)
 {
 	(void)state;
@@ -470,16 +524,6 @@ static enum text_class class_of(const char *symbol)
 	return textmap_class((uintptr_t)at);
 }
 
-/* A sanitizer's allocator, and what else it intercepts, is in the program itself. */
-#define NEEDS_LIBC_OUTSIDE()                                                   \
-	do {                                                                   \
-		if (SAN_IS_ON) {                                               \
-			print_message("skipped: the sanitizer intercepts "     \
-				      "libc\n");                               \
-			skip();                                                \
-		}                                                              \
-	} while (0)
-
 static void textmap_classes_are_as_documented(void **state)
 {
 	(void)state;
@@ -531,6 +575,8 @@ int main(void)
 		cmocka_unit_test(
 			safepoint_in_a_callback_of_a_library_is_refused),
 		cmocka_unit_test(safepoint_in_the_runtime_is_refused),
+		cmocka_unit_test(
+			safepoint_in_libc_called_by_the_runtime_is_refused),
 		cmocka_unit_test(safepoint_without_room_is_refused),
 		cmocka_unit_test(safepoint_in_code_of_no_object_is_refused),
 		cmocka_unit_test(safepoint_without_unwind_tables_is_refused),
