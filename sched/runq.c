@@ -136,6 +136,38 @@ struct g *runq_steal(struct runq *q, struct runq *victim, bool want_next)
 	}
 }
 
+static struct g *take_first(struct runq *victim)
+{
+	/* B4 acquire, pairs with B3. */
+	uint32_t head =
+		atomic_load_explicit(&victim->head, memory_order_acquire);
+
+	for (;;) {
+		/* B2 acquire, pairs with B1: the slots up to it. */
+		uint32_t end = atomic_load_explicit(&victim->tail,
+						    memory_order_acquire);
+		struct g *gp = runq_slot(victim, head);
+
+		if (head == end)
+			return NULL;
+		/* B3 release, pairs with B4: the slot was read. */
+		if (atomic_compare_exchange_weak_explicit(
+			    &victim->head, &head, head + 1,
+			    memory_order_acq_rel, memory_order_acquire))
+			return gp;
+	}
+}
+
+void runq_drain(struct runq *victim, struct gqueue *out)
+{
+	struct g *gp = runq_take_next(victim);
+
+	if (gp)
+		gqueue_push(out, gp);
+	while ((gp = take_first(victim)))
+		gqueue_push(out, gp);
+}
+
 bool runq_is_empty(const struct runq *q)
 {
 	return runq_len(q) == 0;

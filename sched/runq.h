@@ -56,6 +56,9 @@ struct g *runq_set_next(struct runq *q, struct g *gp);
  * one that is returned; with take_next also the next slot when the ring is empty. */
 struct g *runq_steal(struct runq *q, struct runq *victim, bool take_next);
 
+/* Any thread; the owner may use it meanwhile. Appends all that is there to *out. */
+void runq_drain(struct runq *victim, struct gqueue *out);
+
 /* A snapshot: nothing to run. May be stale as soon as it returns. */
 bool runq_is_empty(const struct runq *q);
 uint32_t runq_len(const struct runq *q); /* next included */

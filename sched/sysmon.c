@@ -277,6 +277,8 @@ static void look_after_blocked(struct round *r, struct p *pp)
 			token_take_away(pp);
 		r->is_computing = r->did_help = true;
 	}
+	/* It may have come back, readied somebody, and blocked again. */
+	r->did_help |= token_rob(pp);
 	if (r->now - pp->seen_when >= UNPIN_NS)
 		r->did_help |= interrupt_unpin(mp);
 	if (ring_inflight(&mp->ring) > 0)

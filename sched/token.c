@@ -201,6 +201,17 @@ static void empty_queue(struct p *pp)
 
 /* ---- blocked threads ---- */
 
+bool token_rob(struct p *pp)
+{
+	struct gqueue out = {0};
+
+	if (p_status(pp) != P_LOST || runq_is_empty(&pp->runq))
+		return false;
+	runq_drain(&pp->runq, &out);
+	global_put(&out);
+	return true;
+}
+
 bool token_take_away(struct p *pp)
 {
 	struct m *granted = NULL;
@@ -221,6 +232,7 @@ bool token_take_away(struct p *pp)
 	if (!ok)
 		pair_want_more();
 	token_wake_granted(granted);
+	token_rob(pp);
 	wake_p(); /* what waited while no token was idle */
 	return ok;
 }

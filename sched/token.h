@@ -24,8 +24,9 @@
  *   I3  none is idle while one waits.
  *   I4  the run queue of a P that is idle, spare or away is empty. Queues of others may
  *       be stolen from, whatever their M does.
- *   I5  nobody takes anything from a lost P but its token: so no step of the M's own
- *       code can be surprised by the loss, and nothing has to be signalled.
+ *   I5  nobody takes anything from a lost P but its token, and what lies in its run
+ *       queue, as thieves do at any time: so no step of the M's own code can be
+ *       surprised by the loss, and nothing has to be signalled.
  * Rejected: Go's P handed on for real. The M that comes back would have to be kept from
  * touching it by a check at each entry into the runtime (0.5-1 ns each), or a signal would
  * have to end its system call with EINTR.
@@ -69,6 +70,10 @@ void token_join(struct p *pp);
 /* The M of pp blocks: its token goes to others. False: it has none, or no pair is
  * there to use it (one more was asked for). sysmon. */
 bool token_take_away(struct p *pp);
+
+/* The queue of a lost P goes to the global one: those who have work of their own never
+ * steal. False: it is not lost, or there is nothing. sysmon, while its M is blocked. */
+bool token_rob(struct p *pp);
 
 /* A lost P computes again: true, it has a token now. sysmon. */
 bool token_give_back(struct p *pp);

@@ -89,6 +89,31 @@ static void exhausted_body(void *arg)
 	T_CHECK_INT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+enum { MANY = 16 };
+
+static _Atomic int begun;
+
+static void begins_and_yields(void *arg)
+{
+	(void)arg;
+	if (++begun == MANY)
+		T_CHECK_INT_EQ(write(pipe_fds[1], "x", 1), 1);
+	while (begun < MANY)
+		rg_yield();
+	rg_waitgroup_done(&wg);
+}
+
+/* Those that were stolen keep the thief busy: it would steal no more. */
+static void queue_body(void *arg)
+{
+	begun = 0;
+	rg_waitgroup_add(&wg, MANY + 1);
+	for (int i = 0; i < MANY; i++)
+		T_CHECK_INT_EQ(rg_go(begins_and_yields, NULL), 0);
+	reads_raw(arg);
+	rg_waitgroup_wait(&wg);
+}
+
 static void run(void (*body)(void *arg))
 {
 	T_CHECK_INT_EQ(pipe(pipe_fds), 0);
@@ -109,9 +134,17 @@ static void sysmon_takes_tokens_when_no_descriptor_is_left(void **state)
 	run(exhausted_body);
 }
 
+static void sysmon_takes_what_is_queued_behind_a_blocked_thread(void **state)
+{
+	(void)state;
+	run(queue_body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			sysmon_takes_what_is_queued_behind_a_blocked_thread),
 		cmocka_unit_test(
 			sysmon_takes_the_token_of_an_uninterruptible_sleeper),
 		cmocka_unit_test(
