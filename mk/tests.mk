@@ -141,7 +141,7 @@ stress:
 	$(AGAIN) run-stress
 
 run-stress: all $(TEST_PROGS) $(STRESS_PROGS)
-	@export RG_TEST_TIMEOUT=600 RG_MODEL_FULL=1; \
+	@export RG_TEST_TIMEOUT=600 RG_MODEL_FULL=1 RG_MIX_SECONDS=10; \
 	RG_SEEDS=$(STRESS_SEEDS) $(RUN_TESTS) \
 		$(call PICKED,tests/model.sh $(SEED_PROGS) $(STRESS_PROGS)) \
 		--repeat $(STRESS_RUNS) \
