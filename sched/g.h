@@ -111,9 +111,8 @@ struct g {
 	uint8_t kind;        /* const after creation */
 	uint8_t stack_class; /* const */
 	int saved_errno;
-	uint16_t op_gen;   /* own: the last operation's generation */
-	uint8_t special;   /* own and its waker's, bubble.h, I4; 0 mostly */
-	uint8_t nopreempt; /* own: depth of rg_preempt_disable */
+	uint16_t op_gen; /* own: the last operation's generation */
+	uint8_t special; /* own and its waker's, bubble.h, I4; 0 mostly */
 
 	/* line 1: own; written at birth */
 	RG_CACHE_ALIGNED uint64_t goid;
@@ -139,6 +138,7 @@ struct g {
 	struct timer timer;    /* rg_sleep and waits with a deadline */
 	struct bubble *bubble; /* own; set at birth and by its root, or NULL */
 	uint32_t bubble_id;    /* its id, for dumps; 0: none */
+	uint32_t nopreempt;    /* own: depth of rg_preempt_disable */
 
 	/* own; NULL: none */
 	struct g_locals *locals;       /* local.c */

@@ -321,6 +321,10 @@ void interrupt_start(void)
 {
 	static bool has_warned;
 
+	/* Relaxed: no M yet. One of a former runtime may have owed a yield. */
+	atomic_fetch_and_explicit(&sched_attention.bits,
+				  ~(uint32_t)ATTENTION_PREEMPT,
+				  memory_order_relaxed);
 	is_on = !SAN_IS_ON && !debugenv.asyncpreemptoff;
 	if (!is_on)
 		return;

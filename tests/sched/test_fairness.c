@@ -373,9 +373,11 @@ static void disabled_body(void *arg)
 		return;
 	others = 0;
 	rg_waitgroup_add(&wg, 1);
-	rg_preempt_disable();
-	rg_preempt_disable();
-	rg_preempt_enable();
+	/* Deeper than a byte counts. */
+	for (int i = 0; i < 256; i++)
+		rg_preempt_disable();
+	for (int i = 0; i < 255; i++)
+		rg_preempt_enable();
 	T_CHECK_INT_EQ(rg_go(notes, NULL), 0);
 	/* It was asked, and did not give way. */
 	while (disabled_count() < before + 3)
