@@ -171,8 +171,10 @@ static void await_token(struct m *mp, void *context)
 			&mp->resume, ~(uint32_t)RESUME_POKED,
 			memory_order_acquire);
 
-		if (was & RESUME_POKED)
+		if (was & RESUME_POKED) {
 			freeze_answer(context);
+			netpoll_kick(mp);
+		}
 		if ((was & RESUME_GRANTED) || sched_is_stopping())
 			break;
 		if (!(was & RESUME_POKED))

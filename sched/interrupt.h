@@ -79,7 +79,8 @@ void interrupt_on_signal(void *context);
 /* Is this the value that interrupt_ask's signals carry? */
 bool interrupt_is_mine(const void *value);
 
-/* interrupt_poke - for freeze: a thread that is stopped here shall look, and answer. */
+/* interrupt_poke - a thread that is stopped here shall look: at its ring (sysmon), and
+ * whether a freezer wants an answer. */
 void interrupt_poke(struct m *mp);
 
 /* The runtime stops: those that are stopped here go on. */

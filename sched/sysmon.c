@@ -16,7 +16,8 @@
  *   Y5  an M that did not use any CPU for a round, in the same goroutine, and sleeps in
  *       the kernel, is blocked by a system call of the user's: its token is taken
  *       away (token.h). No signal is sent: that would end many calls with EINTR.
- *       (Only what waits unsubmitted in its ring is worth a kick, after 10 ms.)
+ *       (Only what waits unsubmitted in its ring, or to be cancelled, is worth a kick,
+ *       after 10 ms.)
  *       Where /proc does not say whether it sleeps, UNKNOWN_NS without CPU do.
  *   Y6  a goroutine that computes is asked to stop (interrupt.h): after
  *       INTERRUPT_SHORT_NS when something waits that was readied meanwhile and no
@@ -283,7 +284,7 @@ static void look_after_blocked(struct round *r, struct p *pp)
 		r->did_help |= interrupt_unpin(mp);
 	if (ring_inflight(&mp->ring) > 0)
 		r->has_blocked_io = true;
-	if (ring_wants_kick(&mp->ring) &&
+	if (netpoll_wants_kick(mp) &&
 	    r->now - pp->seen_when >= INTERRUPT_SLICE_NS) {
 		interrupt_ask(mp, ASKED_KICK);
 		pp->seen_when = r->now; /* again in a slice */
@@ -370,8 +371,11 @@ static void look_after(struct round *r, struct p *pp)
 		return;
 	r->did_help |= rescue_ring(pp->home);
 	note_timer(r, pp);
-	if (p_status(pp) == P_WAITING)
+	if (p_status(pp) == P_WAITING) {
+		if (netpoll_wants_kick(pp->home))
+			interrupt_poke(pp->home);
 		return;
+	}
 	if (is_blocked(pp, r->now))
 		look_after_blocked(r, pp);
 	else

@@ -7,12 +7,15 @@
  */
 #include "tests/support/rgtest.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <ringgo.h>
 
+#include "sched/interrupt.h"
 #include "sched/sched.h"
 
 static int pipe_fds[2];
@@ -114,6 +117,35 @@ static void queue_body(void *arg)
 	rg_waitgroup_wait(&wg);
 }
 
+/* The operation is in the ring of the thread that blocks, and only that can cancel it. */
+static void polls_then_writes(void *arg)
+{
+	int *fds = arg;
+
+	T_CHECK_INT_EQ(rg_poll(fds[0], POLLIN, 20 * RG_MILLISECOND),
+		       -ETIMEDOUT);
+	T_CHECK_INT_EQ(write(pipe_fds[1], "x", 1), 1);
+	rg_waitgroup_done(&wg);
+}
+
+static void cancel_body(void *arg)
+{
+	int fds[2];
+
+	if (!interrupt_is_on()) {
+		print_message("no preemption in this build\n");
+		return;
+	}
+	T_CHECK_INT_EQ(pipe(fds), 0);
+	rg_waitgroup_add(&wg, 2);
+	T_CHECK_INT_EQ(rg_go(polls_then_writes, fds), 0);
+	rg_yield();
+	reads_raw(arg);
+	rg_waitgroup_wait(&wg);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void run(void (*body)(void *arg))
 {
 	T_CHECK_INT_EQ(pipe(pipe_fds), 0);
@@ -140,9 +172,16 @@ static void sysmon_takes_what_is_queued_behind_a_blocked_thread(void **state)
 	run(queue_body);
 }
 
+static void sysmon_has_a_blocked_thread_cancel_operations(void **state)
+{
+	(void)state;
+	run(cancel_body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sysmon_has_a_blocked_thread_cancel_operations),
 		cmocka_unit_test(
 			sysmon_takes_what_is_queued_behind_a_blocked_thread),
 		cmocka_unit_test(
