@@ -268,9 +268,11 @@ static NOINLINE void waits_blocking(void *arg)
 static NOINLINE void computes(void *arg)
 {
 	(void)arg;
+	rg_preempt_disable(); /* it is running whenever it is looked at */
 	is_hot = true;
 	while (!atomic_load_explicit(&stop, memory_order_relaxed))
 		;
+	rg_preempt_enable();
 }
 
 static void (*const waiters[])(void *) = {

@@ -254,6 +254,7 @@ static _Atomic bool is_hot;
 static NOINLINE void computes(void *arg)
 {
 	(void)arg;
+	rg_preempt_disable(); /* it is not merely runnable when it is looked at */
 	is_hot = true;
 	for (;;)
 		STAY();
