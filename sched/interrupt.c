@@ -126,14 +126,15 @@ struct g *interrupt_pinned(struct m *mp)
 	return gp;
 }
 
-bool interrupt_unpin(struct m *mp)
+bool interrupt_unpin(struct m *mp, rg_time since)
 {
 	struct gqueue out = {0};
 
 	if (!atomic_load_explicit(&mp->npinned, memory_order_relaxed))
 		return false;
 	rtlock_lock(&mp->pin_lock);
-	gqueue_append(&out, &mp->pinned);
+	if (mp->pinned_since <= since)
+		gqueue_append(&out, &mp->pinned);
 	note_pinned(mp);
 	rtlock_unlock(&mp->pin_lock);
 	if (!out.len)
@@ -217,6 +218,8 @@ static void suspend(struct m *mp, void *context)
 		return;
 	}
 	count(INTERRUPT_SUSPENDED);
+	/* When nobody else has work the token comes back at once. */
+	interrupt_unpin(mp, sched_coarse_now() - INTERRUPT_UNPIN_NS);
 	await_token(mp, context);
 }
 

@@ -16,9 +16,10 @@
  *
  *   I1  a goroutine whose stack was left this way is pinned: it runs on the same M until
  *       it parks by itself: compilers keep addresses of thread-locals. But when that M
- *       is blocked by a system call for long, perhaps waiting for this very
- *       goroutine (a pipe between them), it may run elsewhere: a stale address of
- *       a thread-local is better than a deadlock.
+ *       is blocked by a system call for long, or stopped time and again in a goroutine
+ *       that computes, perhaps waiting for this very goroutine (a pipe or a flag
+ *       between them), it may run elsewhere: a stale address of a thread-local is
+ *       better than a deadlock.
  *   I2  a goroutine is not stopped while rg_preempt_disable is in force, nor on a
  *       scheduler's stack, nor in a system goroutine.
  *   I3  handler and sysmon allocate nothing, and take sched.lock only where the
@@ -43,6 +44,10 @@
  * waits that had slept. */
 #define INTERRUPT_SLICE_NS (10 * RG_MILLISECOND)
 #define INTERRUPT_SHORT_NS (1 * RG_MILLISECOND)
+
+/* How long who is pinned waits for its own thread: longer than most waits for a lock or
+ * a disk. */
+#define INTERRUPT_UNPIN_NS (50 * RG_MILLISECOND)
 
 /* Bits of m.asked. */
 enum { ASKED_KICK = 1, ASKED_STOP = 2 };
@@ -90,9 +95,9 @@ void interrupt_release_all(void);
  * found it in the runtime meanwhile (point.h). */
 void interrupt_point(void);
 
-/* interrupt_unpin - what is pinned to mp, which is blocked, may run elsewhere. True: there
- * was something. sysmon. */
-bool interrupt_unpin(struct m *mp);
+/* interrupt_unpin - what is pinned to mp, which is blocked or stopped, may run elsewhere
+ * if its head has waited since then. True: there was something. sysmon, its handler. */
+bool interrupt_unpin(struct m *mp, rg_time since);
 
 /* interrupt_pinned - a goroutine that is pinned to the calling M, or NULL. */
 struct g *interrupt_pinned(struct m *mp);

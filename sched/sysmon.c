@@ -23,7 +23,8 @@
  *       INTERRUPT_SHORT_NS when something waits that was readied meanwhile and no
  *       token is free; after INTERRUPT_SLICE_NS when others that compute wait their turn.
  *       At the end of the runtime all that compute are: their stacks are left for good.
- *       An M blocked for UNPIN_NS gives up the goroutines pinned to it.
+ *       An M that is blocked or stopped gives up the goroutines pinned to it when they
+ *       have waited for INTERRUPT_UNPIN_NS.
  * It sleeps 50 us after a round in which it had to step in, doubling up to 1 ms while
  * Ps run (no longer than until the first timer of those that compute), and without
  * limit (futex) when nothing ran for QUIET_ROUNDS; an M that takes a token wakes it
@@ -64,9 +65,6 @@ enum {
 	NAP_BLOCKED_NS = 10 * 1000 * 1000,
 	QUIET_ROUNDS = 20
 };
-
-/* Longer than most waits for a lock or a disk. */
-#define UNPIN_NS (50 * RG_MILLISECOND)
 
 /* Longer than most threads that want to run wait for a CPU. */
 #define UNKNOWN_NS (20 * RG_MILLISECOND)
@@ -280,8 +278,7 @@ static void look_after_blocked(struct round *r, struct p *pp)
 	}
 	/* It may have come back, readied somebody, and blocked again. */
 	r->did_help |= token_rob(pp);
-	if (r->now - pp->seen_when >= UNPIN_NS)
-		r->did_help |= interrupt_unpin(mp);
+	r->did_help |= interrupt_unpin(mp, r->now - INTERRUPT_UNPIN_NS);
 	if (ring_inflight(&mp->ring) > 0)
 		r->has_blocked_io = true;
 	if (netpoll_wants_kick(mp) &&
@@ -374,6 +371,8 @@ static void look_after(struct round *r, struct p *pp)
 	if (p_status(pp) == P_WAITING) {
 		if (netpoll_wants_kick(pp->home))
 			interrupt_poke(pp->home);
+		r->did_help |=
+			interrupt_unpin(pp->home, r->now - INTERRUPT_UNPIN_NS);
 		return;
 	}
 	if (is_blocked(pp, r->now))

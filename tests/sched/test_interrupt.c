@@ -138,6 +138,7 @@ static int64_t thread_cpu_ns(void)
 }
 
 static _Atomic int64_t stopped_cpu_ns;
+static _Atomic bool is_awaited; /* somebody is in a callback until the end */
 
 /* Beneath a library's function: no stack is left here. */
 static int compares(const void *a, const void *b)
@@ -146,6 +147,7 @@ static int compares(const void *a, const void *b)
 
 	if (a == b)
 		return 0;
+	is_awaited = true;
 	begun = thread_cpu_ns();
 	while (!stop)
 		;
@@ -199,6 +201,46 @@ static void interrupt_stopped_threads_get_whole_slices(void **state)
 {
 	(void)state;
 	t_run_with(1, slice_body, NULL);
+}
+
+/* ---- pinned to a thread that is stopped ---- */
+
+static void spins_until_awaited(void *arg)
+{
+	(void)arg;
+	while (!is_awaited)
+		;
+	stop = 1;
+	rg_waitgroup_done(&wg);
+}
+
+static bool was_switched(void *arg)
+{
+	return interrupt_count(INTERRUPT_SWITCHED) > *(uint64_t *)arg;
+}
+
+/* One is pinned, and another, on the same thread, waits for it without ever leaving its
+ * callback. */
+static void behind_body(void *arg)
+{
+	static char item;
+	uint64_t before = interrupt_count(INTERRUPT_SWITCHED);
+
+	(void)arg;
+	if (!has_preemption())
+		return;
+	stop = is_awaited = 0;
+	rg_waitgroup_add(&wg, 2);
+	T_CHECK_INT_EQ(rg_go(spins_until_awaited, NULL), 0);
+	T_WAIT_UNTIL(was_switched, &before);
+	T_CHECK_INT_EQ(rg_go(spins_in_callback, &item), 0);
+	rg_waitgroup_wait(&wg);
+}
+
+static void interrupt_pinned_to_a_stopped_thread_run_elsewhere(void **state)
+{
+	(void)state;
+	t_run_with(1, behind_body, NULL);
 }
 
 /* ---- the end ---- */
@@ -263,6 +305,8 @@ int main(void)
 		cmocka_unit_test(
 			interrupt_pinned_run_beside_a_long_global_queue),
 		cmocka_unit_test(interrupt_stopped_threads_get_whole_slices),
+		cmocka_unit_test(
+			interrupt_pinned_to_a_stopped_thread_run_elsewhere),
 		cmocka_unit_test(interrupt_end_abandons_those_that_compute),
 	};
 
