@@ -229,7 +229,8 @@ static void behind_body(void *arg)
 	(void)arg;
 	if (!has_preemption())
 		return;
-	stop = is_awaited = 0;
+	stop = 0;
+	is_awaited = false;
 	rg_waitgroup_add(&wg, 2);
 	T_CHECK_INT_EQ(rg_go(spins_until_awaited, NULL), 0);
 	T_WAIT_UNTIL(was_switched, &before);
