@@ -14,6 +14,8 @@
  *   I3  the end of a round is the last access to the memory by the one who makes it, and
  *       a waiter that was woken does not look at it again: whoever comes out of the last
  *       round may free it.
+ * For ThreadSanitizer, too (I3): an arrival is released to b, whoever ends the round
+ * acquires that in the step that ends it, and hands it to those it wakes one by one.
  * A goroutine that will not arrive any more leaves: a barrier that waits for it would
  * wait for ever. There is no broken state that ends all waits with an error, as in
  * Java: that is what a context is for, and a group.
@@ -75,8 +77,10 @@ static bool end_round(void *arg)
 	rg_barrier *b = a->b;
 
 	a->ended_round = b->waiting_ + 1 == b->parties_;
-	if (a->ended_round)
+	if (a->ended_round) {
 		b->waiting_ = 0;
+		san_acquire(b);
+	}
 	return a->ended_round;
 }
 
@@ -96,7 +100,6 @@ bool rg_barrier_wait(rg_barrier *b)
 		if (a.ended_round)
 			break;
 	}
-	san_acquire(b);
 	return a.ended_round;
 }
 
@@ -113,17 +116,24 @@ static bool leave_locked(void *arg)
 	if (b->waiting_ == 0 || b->waiting_ < b->parties_)
 		return false;
 	b->waiting_ = 0;
+	san_acquire(b);
 	return true;
 }
 
 void rg_barrier_leave(rg_barrier *b)
 {
 	struct arrival a = {.b = b};
+	void *flow, *self;
 
 	sched_point();
 	check_bubble(b, "leave of");
 	san_release(b);
+	/* To leave is not to wait: the flow learns of the others, who leaves does not. */
+	flow = san_flow_make("barrier");
+	self = san_flow_on(flow);
 	parklot_unpark_all(b, leave_locked, &a);
+	san_flow_back(self);
+	san_flow_free(flow);
 	if (a.is_stray)
 		rg_panic("leave of a barrier without parties");
 }

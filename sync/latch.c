@@ -61,8 +61,12 @@ static bool step_locked(void *arg)
 	rg_latch *l = arg;
 	uint32_t n = load(l);
 
-	while (n && !step(l, &n))
-		;
+	do {
+		/* Who opens it knows of all knocks, and tells those it wakes: they
+		 * may not look (I2). Nobody else makes this step. */
+		if (n == 1)
+			san_acquire(l);
+	} while (n && !step(l, &n));
 	return n == 1;
 }
 
@@ -123,5 +127,4 @@ void rg_latch_wait(rg_latch *l)
 		if (parklot_park(&parked, l, is_shut, l, false, wait_reason(l)))
 			break;
 	}
-	san_acquire(l);
 }

@@ -88,14 +88,14 @@ grep -q "#1 .*race_counter.c:${line%%:*}:" "$tmp/out" || {
 }
 
 n=0
-for program in edges apart; do
+for program in edges apart meet; do
 	for name in $("$tmp/$program"); do
 		silent "$tmp/$program" "$name"
 		reported "$tmp/$program" "$name" racy
 		n=$((n + 1))
 	done
 done
-[ $n -ge 30 ] || fail "only $n cases"
+[ $n -ge 48 ] || fail "only $n cases"
 # ---- the number of goroutines: refused, said once, nothing else lost ----
 limited() { # LIMIT ASKED MADE COMMAND...
 	local limit=$1 asked=$2 made=$3 code=0
