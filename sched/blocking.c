@@ -238,6 +238,7 @@ static void run_request(struct helper *h, struct request *r)
 	rtlock_unlock(&pool.lock);
 	self = san_flow_on(flow);
 	san_acquire(r);
+	san_own_errno(&errno);
 	errno = r->err;
 	result = r->fn(r->arg);
 	err = errno;

@@ -231,6 +231,7 @@ static int close_now(int fd)
 	if (!sched_is_on())
 		return close(fd) ? -errno : 0;
 	op_close(&sqe, fd);
+	san_closes(fd);
 	err = opwait(&sqe, OPWAIT_NOCANCEL);
 	/* Never started: the descriptor must not leak. */
 	if (err == -ENOMEM || err == -EAGAIN || err == -ESRCH)

@@ -213,6 +213,7 @@ static RG_CALLS_USER void g_main(void *transfer)
 
 	coro_started();
 	gp = mp->curg;
+	san_own_errno(mp->errno_location);
 	*mp->errno_location = 0;
 	san_acquire(gp);
 	switch_finish(mp);

@@ -97,6 +97,7 @@ static inline void switch_to(struct m *mp, struct g *gp, struct g *next,
 	g_set_state(next, G_RUNNING);
 	gp->saved_errno = *mp->errno_location;
 	mp = coro_switch(&gp->ctx, &next->ctx, mp, false);
+	san_own_errno(mp->errno_location);
 	*mp->errno_location = gp->saved_errno;
 	san_acquire(gp);
 	switch_finish(mp);

@@ -11,7 +11,8 @@
  *       in the lower layers memcpy and its like are san_quiet_* (Makefile).
  *   I3  a call on behalf of somebody (a timer's, a helper thread's) is on a flow of
  *       its own that has seen nothing yet: san_flow.
- *   I4  a stack that is used again is new memory: san_new_memory.
+ *   I4  a stack that is used again is new memory: san_new_memory. So is errno at each
+ *       switch: it is the goroutine's, wherever it lies.
  * AddressSanitizer: see coro.c.
  */
 #ifndef RGK_BASE_SANITIZE_H
@@ -72,6 +73,7 @@ void __tsan_ignore_thread_end(void);
 void __tsan_read_range(void *addr, unsigned long size);
 void __tsan_java_alloc(unsigned long at, unsigned long size);
 void __tsan_java_free(unsigned long at, unsigned long size);
+void __sanitizer_syscall_pre_impl_close(long fd);
 static inline void san_acquire(void *addr)
 {
 	__tsan_acquire(addr);
@@ -103,6 +105,22 @@ static inline void san_new_memory(void *p, size_t size)
 {
 	__tsan_java_free((uintptr_t)p, size);
 	__tsan_java_alloc((uintptr_t)p, size);
+}
+
+/* san_own_errno - what lies there is the caller's alone from here on, until it is
+ * another's. The eight bytes around it: the detector's grain, and within libc's own. */
+static inline void san_own_errno(const int *location)
+{
+	san_new_memory((void *)((uintptr_t)location & ~(uintptr_t)7), 8);
+}
+
+/* san_closes - fd is about to be closed past close(2): else whoever opens the number
+ * next would free what the detector has kept for it, in a race with who opened it. */
+static inline void san_closes(int fd)
+{
+	san_quiet_begin();
+	__sanitizer_syscall_pre_impl_close(fd);
+	san_quiet_end();
 }
 
 /* san_flow_on - be that flow (NULL: stay) until san_flow_back, on the same thread;
@@ -165,6 +183,14 @@ static inline void san_new_memory(void *p, size_t size)
 {
 	(void)p;
 	(void)size;
+}
+static inline void san_own_errno(const int *location)
+{
+	(void)location;
+}
+static inline void san_closes(int fd)
+{
+	(void)fd;
 }
 static inline void *san_flow_make(const char *name)
 {

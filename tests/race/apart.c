@@ -7,6 +7,11 @@
  */
 #include "tests/race/race.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
 enum { SOON = RG_MILLISECOND, LATER = 4 * RG_MILLISECOND };
 
 static void writes_soon(void *arg)
@@ -248,6 +253,58 @@ static void case_helper(void)
 	rg_blocking(reads_there, NULL);
 }
 
+/* ---- what a thread has once ---- */
+
+static void uses_errno(void *arg)
+{
+	if (arg && racy)
+		shared = 1;
+	for (int i = 0; i < 50; i++) {
+		errno = i;
+		rg_yield();
+		if (errno != i)
+			abort();
+	}
+	flag_set(1);
+}
+
+static void *uses_errno_there(void *arg)
+{
+	errno = EDOM;
+	return arg;
+}
+
+/* It is each goroutine's own, and each call's on a helper thread. */
+static void case_errno(void)
+{
+	for (intptr_t i = 0; i < 4; i++)
+		rg_go(uses_errno, (void *)i);
+	uses_errno(NULL);
+	for (int i = 0; i < 4; i++)
+		rg_blocking(uses_errno_there, NULL);
+	reads();
+}
+
+static void opens_and_closes(void *arg)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	(void)arg;
+	if (racy)
+		shared = 1;
+	rg_close(fd);
+	flag_set(1);
+}
+
+/* A descriptor's number, used again. */
+static void case_number(void)
+{
+	rg_go(opens_and_closes, NULL);
+	flag_wait(1);
+	rg_close(open("/dev/null", O_RDONLY | O_CLOEXEC));
+	reads();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct race_case cases[] = {
@@ -262,6 +319,8 @@ int main(int argc, char **argv)
 		{"deadline", case_deadline},
 		{"ctx_after_func", case_ctx_after_func},
 		{"helper", case_helper},
+		{"errno", case_errno},
+		{"number", case_number},
 	};
 
 	return race_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
