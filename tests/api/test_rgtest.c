@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 static void set_flag(void *arg)
@@ -75,7 +77,7 @@ static void checks_that_fail_abort_and_say_why(void **state)
 	(void)state;
 	t_expect_abort(fail_int, &one, "== 2 (1, 2)\n");
 	t_expect_abort(fail_in_goroutine, &one, "== 2 (1, 2)\n");
-	t_expect_abort(fail_plain, &one, "test_rgtest.c:37: check failed");
+	t_expect_abort(fail_plain, &one, "test_rgtest.c:39: check failed");
 	t_expect_abort(fail_str, (char[]){"a"}, "(\"a\", \"b\")");
 	t_expect_abort(fail_null_str, NULL, "(\"NULL\", \"b\")");
 	t_expect_abort(fail_mem, (char[]){"ab"}, "(byte 1 of 2: 0x62, 0x78)");
@@ -187,15 +189,22 @@ static void sockets_carry_bytes_ends_and_resets(void **state)
 static void process_figures_are_plausible(void **state)
 {
 	int fds[2];
-	int n = t_open_fds();
+	int n = t_open_fds(), programs = t_program_fds();
 	int64_t then = t_now_ns();
 
 	(void)state;
 	T_CHECK(pipe(fds) == 0);
 	T_CHECK_INT_EQ(t_open_fds(), n + 2);
+	T_CHECK_INT_EQ(t_program_fds(), programs + 2);
 	t_close(fds[0]);
 	t_close(fds[1]);
 	T_CHECK_INT_EQ(t_open_fds(), n);
+	fds[0] = eventfd(0, EFD_CLOEXEC);
+	fds[1] = epoll_create1(EPOLL_CLOEXEC);
+	T_CHECK_INT_EQ(t_open_fds(), n + 2);
+	T_CHECK_INT_EQ(t_program_fds(), programs);
+	t_close(fds[0]);
+	t_close(fds[1]);
 	T_CHECK_INT_GE(t_threads(), 1);
 	T_CHECK_INT_GT(t_rss(), 100000);
 	T_CHECK_INT_GT(t_page_tables(), 4096);

@@ -249,7 +249,7 @@ static inline void fixture_body(void *arg)
 	/* What the runtime opens at its first operation is not a leak. */
 	T_CHECK_INT_EQ(rg_listen("tcp", "127.0.0.1:0", &f->listener), 0);
 	rg_listener_close(f->listener);
-	fds = t_open_fds();
+	fds = t_program_fds();
 	o.mux = rg_http_mux_new();
 	f->events = rg_make(int, 64);
 	T_CHECK(o.mux && f->events);
@@ -267,7 +267,7 @@ static inline void fixture_body(void *arg)
 	rg_http_mux_free(o.mux);
 	rg_chan_unref(f->events);
 	t_wait_goroutines(1);
-	T_CHECK_INT_EQ(t_open_fds(), fds);
+	T_CHECK_INT_EQ(t_program_fds(), fds);
 }
 
 static inline void fixture_run(const rg_http_server_options *o,

@@ -381,7 +381,7 @@ static bool all_are_handled(void *arg)
 static void abrupt_closes(void *arg)
 {
 	struct server s = {.l = listen_at("tcp", "127.0.0.1:0")};
-	int fds = t_open_fds();
+	int fds = t_program_fds();
 	int64_t live = alloc_live();
 	rg_waitgroup w = {0};
 	pthread_t client;
@@ -392,7 +392,7 @@ static void abrupt_closes(void *arg)
 	client = t_thread(vanish, &s);
 	T_WAIT_UNTIL(all_are_handled, &s);
 	join(client);
-	T_CHECK_INT_EQ(t_open_fds(), fds);
+	T_CHECK_INT_EQ(t_program_fds(), fds);
 	T_CHECK_INT_EQ(rg_listener_close(rg_listener_ref(s.l)), 0);
 	rg_waitgroup_wait(&w);
 	t_wait_goroutines(1);

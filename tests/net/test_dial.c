@@ -418,13 +418,13 @@ TEST(dial_context_ends_a_connect)
 	rg_conn *c;
 
 	hole_open(&h, INADDR_LOOPBACK);
-	fds = t_open_fds();
+	fds = t_program_fds();
 	start = rg_now();
 	ctx = bind_timeout(30 * RG_MILLISECOND);
 	T_CHECK_INT_EQ(dial_to("tcp", "127.0.0.1", h.port, &c), -ETIMEDOUT);
 	T_CHECK(rg_now() - start >= 30 * RG_MILLISECOND);
 	T_CHECK(rg_now() - start < 900 * RG_MILLISECOND);
-	T_CHECK_INT_EQ(t_open_fds(), fds);
+	T_CHECK_INT_EQ(t_program_fds(), fds);
 	unbind(ctx);
 
 	ctx = rg_ctx_with_cancel(rg_ctx_background());
@@ -432,7 +432,7 @@ TEST(dial_context_ends_a_connect)
 	rg_ctx_bind(ctx);
 	T_CHECK_INT_EQ(dial_to("tcp", "127.0.0.1", h.port, &c), -ECANCELED);
 	T_CHECK_INT_EQ(dial_to("tcp", "127.0.0.1", h.port, &c), -ECANCELED);
-	T_CHECK_INT_EQ(t_open_fds(), fds);
+	T_CHECK_INT_EQ(t_program_fds(), fds);
 	rg_waitgroup_wait(&w);
 	unbind(ctx);
 	hole_close(&h);
@@ -505,11 +505,11 @@ TEST(dial_unix_waits_for_room_in_the_backlog)
 		       0);
 	T_CHECK_INT_EQ(listen(l, 0), 0);
 	T_CHECK_INT_EQ(rg_dial("unix", name, &first), 0);
-	fds = t_open_fds();
+	fds = t_program_fds();
 	ctx = bind_timeout(30 * RG_MILLISECOND);
 	T_CHECK_INT_EQ(rg_dial("unix", name, &c), -ETIMEDOUT);
 	unbind(ctx);
-	T_CHECK_INT_EQ(t_open_fds(), fds);
+	T_CHECK_INT_EQ(t_program_fds(), fds);
 	peer = accept(l, NULL, NULL);
 	T_CHECK_INT_EQ(rg_dial("unix", name, &c), 0);
 	T_CHECK_INT_EQ(rg_conn_close(c), 0);
@@ -523,7 +523,7 @@ TEST(dial_that_is_cancelled_leaks_nothing)
 {
 	rg_listener *l = listen_at("tcp", "127.0.0.1:0");
 	uint16_t port = t_port_of(rg_listener_addr(l));
-	int fds = t_open_fds(), connected = 0;
+	int fds = t_program_fds(), connected = 0;
 
 	for (int i = 0; i < 300; i++) {
 		rg_ctx *ctx = bind_timeout((i % 30) * 5 * RG_MICROSECOND);
@@ -538,7 +538,7 @@ TEST(dial_that_is_cancelled_leaks_nothing)
 			T_CHECK_INT_EQ(err, -ETIMEDOUT);
 		}
 	}
-	T_CHECK_INT_EQ(t_open_fds(), fds);
+	T_CHECK_INT_EQ(t_program_fds(), fds);
 	T_CHECK_INT_LE(connected, 300);
 	T_CHECK_INT_EQ(rg_listener_close(l), 0);
 }

@@ -157,11 +157,11 @@ static void client_body(void *arg)
 	T_CHECK(c != NULL);
 	T_CHECK_INT_EQ(rg_listen("tcp", "127.0.0.1:0", &l), 0);
 	rg_listener_close(l);
-	fds = t_open_fds();
+	fds = t_program_fds();
 	t->fn(c);
 	rg_http_client_free(c);
 	t_wait_goroutines(1);
-	T_CHECK_INT_EQ(t_open_fds(), fds);
+	T_CHECK_INT_EQ(t_program_fds(), fds);
 }
 
 static void client_run(void (*fn)(rg_http_client *c))

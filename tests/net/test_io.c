@@ -603,12 +603,12 @@ TEST(io_openat_of_a_fifo_waits_for_the_other_side)
 	int fd, fds;
 
 	T_CHECK_INT_EQ(mkfifoat(folder_fd, "fifo", 0600), 0);
-	fds = t_open_fds();
+	fds = t_program_fds();
 	/* Again and again: with the path in the cache the ring behaves otherwise. */
 	for (int i = 0; i < 3; i++) {
 		fifo_dialogue(O_RDONLY, O_WRONLY);
 		fifo_dialogue(O_WRONLY, O_RDONLY);
-		T_CHECK_INT_EQ(t_open_fds(), fds);
+		T_CHECK_INT_EQ(t_program_fds(), fds);
 	}
 	T_CHECK_INT_EQ(rg_openat(folder_fd, "fifo", O_WRONLY | O_NONBLOCK),
 		       -ENXIO);

@@ -386,6 +386,13 @@ TEST(sendfile_to_a_file_and_its_errors)
 	close(out);
 }
 
+static bool has_bytes(void *fd)
+{
+	struct pollfd p = {.fd = *(int *)fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
 TEST(sendfile_cut_short_skips_no_byte)
 {
 	struct mover m = {.fn = do_sendfile, .n = FILE_SIZE};
@@ -402,6 +409,7 @@ TEST(sendfile_cut_short_skips_no_byte)
 	m.ctx = rg_ctx_with_cancel(rg_ctx_background());
 	/* The receiver takes nothing: it stops in the middle. */
 	mover_park(&m, &w);
+	T_WAIT_UNTIL(has_bytes, &s[1]);
 	rg_ctx_cancel(m.ctx, 0);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_GT(m.ret, 0);

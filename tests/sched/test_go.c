@@ -508,8 +508,6 @@ static void errno_each(void *arg)
 static void errno_is_the_goroutines_own(void **state)
 {
 	(void)state;
-	if (RG_TSAN) /* errno is one variable a thread in its eyes */
-		skip();
 	t_run_with(1, errno_each, NULL);
 	t_run_with(2, errno_each, NULL);
 }

@@ -94,7 +94,7 @@ static void opwait_returns_the_result(void **state)
 
 static void close_wakes(void *arg)
 {
-	int fds = t_open_fds();
+	int fds = t_program_fds();
 
 	(void)arg;
 	for (int round = 0; round < 200; round++) {
@@ -112,7 +112,7 @@ static void close_wakes(void *arg)
 		}
 		T_CHECK_INT_EQ(fdesc_close(sv[1]), 0);
 	}
-	T_CHECK_INT_EQ(t_open_fds(), fds);
+	T_CHECK_INT_EQ(t_program_fds(), fds);
 }
 
 static void close_cancels_what_is_in_flight_and_waits(void **state)

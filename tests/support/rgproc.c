@@ -70,6 +70,37 @@ int t_open_fds(void)
 	return n;
 }
 
+/* Whether the descriptor, an entry of the folder d, is one that t_program_fds counts. */
+static bool is_programs(DIR *d, const char *number)
+{
+	static const char *const runtimes[] = {
+		"/proc/", "anon_inode:[io_uring]", "anon_inode:[eventpoll]",
+		"anon_inode:[eventfd]"};
+	char to[64] = "";
+	/* None: closed since the folder was read. */
+	bool is_open = readlinkat(dirfd(d), number, to, sizeof(to) - 1) > 0;
+
+	for (size_t i = 0; i < sizeof(runtimes) / sizeof(runtimes[0]); i++) {
+		if (strncmp(to, runtimes[i], strlen(runtimes[i])) == 0)
+			return false;
+	}
+	return is_open;
+}
+
+int t_program_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	T_CHECK(d != NULL);
+	for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
+		if (e->d_name[0] != '.')
+			n += is_programs(d, e->d_name);
+	}
+	closedir(d);
+	return n;
+}
+
 int t_threads(void)
 {
 	return count_entries("/proc/self/task");

@@ -17,6 +17,11 @@ int64_t t_now_ns(void);
 int t_open_fds(void);
 int t_threads(void);
 
+/* t_program_fds - without those that a runtime which is running opens and closes when it
+ * likes: rings, epoll sets and eventfds of its threads, and what is read of /proc. For
+ * who compares while it runs; an end of it has to give back all of t_open_fds. */
+int t_program_fds(void);
+
 /* t_rss - resident memory in bytes; t_page_tables - what the kernel's tables of
  * it take. t_maps - number of mappings. */
 size_t t_rss(void);
