@@ -20,6 +20,7 @@
 #define DEBUGENV_KEYS(X)                                                       \
 	X(asyncpreemptoff, 1)  /* interrupt.h */                               \
 	X(schedtrace, 1000000) /* ms; sysmon.c */                              \
+	X(trimoff, 1)          /* trim.h */                                    \
 	X(leak,                                                                \
 	  2) /* 1: report at the end, 2: and rg_run returns 23; leak.h */      \
 	X(seed, 1)     /* 1: say at the end how the seeded run went; seed.h */ \

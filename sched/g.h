@@ -111,8 +111,9 @@ struct g {
 	uint8_t kind;        /* const after creation */
 	uint8_t stack_class; /* const */
 	int saved_errno;
-	uint16_t op_gen; /* own: the last operation's generation */
-	uint8_t special; /* own and its waker's, bubble.h, I4; 0 mostly */
+	uint16_t op_gen;      /* own: the last operation's generation */
+	uint8_t special;      /* own and its waker's, bubble.h, I4; 0 mostly */
+	_Atomic uint8_t trim; /* enum trim_state; trim.h */
 
 	/* line 1: own; written at birth */
 	RG_CACHE_ALIGNED uint64_t goid;

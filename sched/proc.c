@@ -273,6 +273,7 @@ void proc_exit_g(struct m *mp, struct g *gp)
 	mp->curg = next;
 	next->m = mp;
 	g_set_state(next, G_RUNNING);
+	trim_enter(next);
 	coro_switch(&gp->ctx, &next->ctx, mp, true);
 	__builtin_unreachable();
 }

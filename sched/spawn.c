@@ -51,16 +51,25 @@ static struct g *g_of_slot(char *slot, unsigned class_index)
 	return (struct g *)(at & ~(uintptr_t)(RG_CACHE_LINE - 1));
 }
 
+struct g *spawn_g_at(unsigned class_index, uint64_t i)
+{
+	return g_of_slot(stack_slot_at(&sched.stacks[class_index], i),
+			 class_index);
+}
+
 void sched_each_g(bool (*fn)(struct g *gp, void *arg), void *arg)
 {
 	for (unsigned c = 0; c < STACK_CLASSES; c++) {
 		uint64_t n = stack_slot_count(&sched.stacks[c]);
 
 		for (uint64_t i = 0; i < n; i++) {
-			char *slot = stack_slot_at(&sched.stacks[c], i);
-			struct g *gp = g_of_slot(slot, c);
-			enum g_state s = g_state(gp);
+			struct g *gp;
+			enum g_state s;
 
+			if (stack_slot_is_vacant(&sched.stacks[c], i))
+				continue;
+			gp = spawn_g_at(c, i);
+			s = g_state(gp);
 			if (s != G_IDLE && s != G_DEAD && !fn(gp, arg))
 				return;
 		}
@@ -90,6 +99,8 @@ static int fresh_g(unsigned class_index, struct g **out)
 	gp->stack_class = (uint8_t)class_index;
 	gp->stack_lo = slot + STACK_GUARD;
 	gp->stack_hi = (char *)gp;
+	/* A vacated slot's former goroutine must not be taken for this one. */
+	gp->op_gen = (uint16_t)sched_rand();
 	*out = gp;
 	return 0;
 }
@@ -122,6 +133,41 @@ static void list_move(struct g **to, uint32_t *to_len, struct g **from,
 		list_push(to, to_len, list_pop(from, from_len));
 }
 
+/* The shortest that each list was since spawn_unneeded; under sched.lock. */
+static uint32_t gfree_low[STACK_CLASSES];
+
+static void note_low_locked(unsigned class_index)
+{
+	if (sched.gfree_len[class_index] < gfree_low[class_index])
+		gfree_low[class_index] = sched.gfree_len[class_index];
+}
+
+uint32_t spawn_unneeded(unsigned class_index, bool *is_new)
+{
+	uint32_t n;
+
+	rtlock_lock(&sched.lock);
+	note_low_locked(class_index);
+	n = gfree_low[class_index];
+	gfree_low[class_index] = sched.gfree_len[class_index];
+	*is_new = gfree_low[class_index] > n;
+	rtlock_unlock(&sched.lock);
+	return n;
+}
+
+unsigned spawn_take_free(unsigned class_index, struct g **v, unsigned n)
+{
+	unsigned i = 0;
+
+	rtlock_lock(&sched.lock);
+	while (i < n && sched.gfree[class_index])
+		v[i++] = list_pop(&sched.gfree[class_index],
+				  &sched.gfree_len[class_index]);
+	note_low_locked(class_index);
+	rtlock_unlock(&sched.lock);
+	return i;
+}
+
 static struct g *gfree_global_get(unsigned class_index)
 {
 	struct g *gp;
@@ -129,6 +175,7 @@ static struct g *gfree_global_get(unsigned class_index)
 	/* Relaxed look without the lock would race; it is short. */
 	rtlock_lock(&sched.lock);
 	gp = list_pop(&sched.gfree[class_index], &sched.gfree_len[class_index]);
+	note_low_locked(class_index);
 	rtlock_unlock(&sched.lock);
 	return gp;
 }
@@ -145,6 +192,7 @@ static struct g *gfree_get(struct p *pp, unsigned class_index)
 	rtlock_lock(&sched.lock);
 	list_move(&pp->gfree, &pp->gfree_len, &sched.gfree[class_index],
 		  &sched.gfree_len[class_index], GFREE_MAX / 2);
+	note_low_locked(class_index);
 	rtlock_unlock(&sched.lock);
 	return list_pop(&pp->gfree, &pp->gfree_len);
 }

@@ -20,6 +20,17 @@ static inline int spawn_class_of(size_t size)
 /* A dead goroutine to the free list of pp, or of the runtime. */
 void spawn_recycle(struct p *pp, struct g *gp);
 
+/* The record in the i-th slot of a class; it may be idle or dead. */
+struct g *spawn_g_at(unsigned class_index, uint64_t i);
+
+/*
+ * For trim.c. spawn_unneeded - how many stacks of the class lay in the runtime's free
+ * list all the time since the last call; *is_new: others came since. spawn_take_free -
+ * take up to n of them out of the list, into v; how many. They are the caller's.
+ */
+uint32_t spawn_unneeded(unsigned class_index, bool *is_new);
+unsigned spawn_take_free(unsigned class_index, struct g **v, unsigned n);
+
 /* The runtime ended: free what abandoned goroutines own (names, defers, contexts, labels, locals);
  * their defers do not run. */
 void spawn_forget_all(void);

@@ -14,6 +14,7 @@
 #include "sched/blocking.h"
 #include "sched/interrupt.h"
 #include "sched/sched.h"
+#include "sched/trim.h"
 
 static int64_t get(const _Atomic uint64_t *counter)
 {
@@ -67,6 +68,7 @@ static void add_stacks(rg_stats *s)
 		s->stacks += n;
 		s->stack_bytes_reserved += n * (int64_t)stack_slot_size(c);
 		s->stacks_free += sched.gfree_len[c];
+		s->stacks_free += (int64_t)stack_vacant_count(&sched.stacks[c]);
 	}
 	sched_for_each_p(pp) {
 		s->stacks_free += pp->gfree_len;
@@ -101,6 +103,7 @@ int rg_stats_read(rg_stats *out, size_t size)
 	add_ps(&s);
 	add_rings(&s);
 	add_stacks(&s);
+	s.stack_bytes_given_back = trim_bytes();
 	/* A newer caller's further fields read as zero. */
 	memset(out, 0, size);
 	memcpy(out, &s, size < sizeof s ? size : sizeof s);

@@ -12,6 +12,7 @@
 
 #include "sched/sched.h"
 #include "sched/seed.h"
+#include "sched/trim.h"
 
 /*
  * Every 61st switch goes through g0: global queue, ring, timers; sooner when sysmon
@@ -95,6 +96,7 @@ static inline void switch_to(struct m *mp, struct g *gp, struct g *next,
 	mp->curg = next;
 	next->m = mp;
 	g_set_state(next, G_RUNNING);
+	trim_enter(next);
 	gp->saved_errno = *mp->errno_location;
 	mp = coro_switch(&gp->ctx, &next->ctx, mp, false);
 	san_own_errno(mp->errno_location);

@@ -25,6 +25,7 @@
  *       At the end of the runtime all that compute are: their stacks are left for good.
  *       An M that is blocked or stopped gives up the goroutines pinned to it when they
  *       have waited for INTERRUPT_UNPIN_NS.
+ *   Y7  memory of stacks that nobody uses goes back, a little a round (trim.h).
  * It sleeps 50 us after a round in which it had to step in, doubling up to 1 ms while
  * Ps run (no longer than until the first timer of those that compute), and without
  * limit (futex) when nothing ran for QUIET_ROUNDS; an M that takes a token wakes it
@@ -57,6 +58,7 @@
 #include "sched/seed.h"
 #include "sched/textbuf.h"
 #include "sched/token.h"
+#include "sched/trim.h"
 #include "sched/wake.h"
 
 enum {
@@ -111,16 +113,33 @@ static void look_for_deadlock(void)
 		deadlock_check();
 }
 
-static void sleep_long(void)
+/* False: it is `until`. */
+static bool wait_asleep(rg_time until)
 {
+	rg_duration left = until == RG_FOREVER ? 0 : until - clock_now();
+	struct timespec ts;
+
+	if (until != RG_FOREVER && left <= 0)
+		return false;
+	ts = (struct timespec){left / RG_SECOND, left % RG_SECOND};
+	syscall(SYS_futex, &sysmon_asleep, FUTEX_WAIT_PRIVATE, 1,
+		until == RG_FOREVER ? NULL : &ts, NULL, 0);
+	return true;
+}
+
+/* Until something runs. False: it is `until`, and nothing did. */
+static bool sleep_long(rg_time until)
+{
+	bool is_early = true;
+
 	/* Seq_cst, pairs with sysmon_notify: it sees us asleep, or we see its
 	 * P. */
 	atomic_store_explicit(&sysmon_asleep, 1, memory_order_seq_cst);
-	while (is_all_idle() && !is_stopping() &&
+	while (is_early && is_all_idle() && !is_stopping() &&
 	       atomic_load_explicit(&sysmon_asleep, memory_order_relaxed))
-		syscall(SYS_futex, &sysmon_asleep, FUTEX_WAIT_PRIVATE, 1, NULL,
-			NULL, 0);
+		is_early = wait_asleep(until);
 	atomic_store_explicit(&sysmon_asleep, 0, memory_order_relaxed);
+	return is_early;
 }
 
 /*
@@ -448,13 +467,18 @@ static void *sysmon_main(void *arg)
 			      memory_order_relaxed);
 	while (!is_stopping()) {
 		struct round r = round_once();
+		/* Y7. */
+		rg_time trim_at =
+			seed_is_on() ? RG_FOREVER : trim_round(clock_now());
 
 		if (r.is_active || r.did_help) {
 			quiet = 0;
 		} else if (is_all_idle() && ++quiet > QUIET_ROUNDS &&
 			   r.next_trace == RG_FOREVER) {
 			look_for_deadlock();
-			sleep_long();
+			/* For trimming alone: back to sleep after it. */
+			if (!sleep_long(trim_at))
+				continue;
 			quiet = 0;
 			nap_ns = NAP_MIN_NS;
 		}
@@ -474,6 +498,7 @@ int sysmon_start(void)
 	int err;
 
 	atomic_store_explicit(&stopping, 0, memory_order_relaxed);
+	trim_start();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&thread, NULL, sysmon_main, NULL);

@@ -45,6 +45,7 @@
 #include "sched/seed.h"
 #include "sched/sysmon.h"
 #include "sched/token.h"
+#include "sched/trim.h"
 
 static void acquire_p(struct m *mp)
 {
@@ -255,6 +256,7 @@ static void sleep_idle(struct m *mp)
 	/* Serving a cancel request may have ended a wait. */
 	if (mp->reaped.head)
 		return;
+	trim_forget(mp);
 	/* Seq_cst and fence, pair with the fences before ring_wake's callers
 	 * look at it (netpoll_cancel, T1, sched_stop). */
 	ring_sleep_begin(&mp->ring);
