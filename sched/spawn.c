@@ -424,15 +424,21 @@ give:
 /*
  * A goroutine that spawns in a loop lets its children run when the local queue is
  * full (I4): else a million of them exist at once, each on a fresh stack (spawning
- * a million one after the other: 0.8-3 us each before, see the commit).
+ * a million one after the other: 0.8-3 us each before, see the commit). The older half
+ * of the queue goes to the global one: in a tree of goroutines these are nearer to the
+ * root, and what is young is done with first (skynet: 129,000 alive at once, not
+ * 217,000).
  */
 static void put_displaced(struct m *mp, struct g *old, bool may_yield)
 {
+	struct gqueue out = {0};
+
 	if (rg_likely(runq_put(&mp->p->runq, old))) {
 		wake_p();
 		return;
 	}
-	global_put_one(old);
+	runq_overflow(&mp->p->runq, old, &out);
+	global_put(&out);
 	if (may_yield && mp->curg != &mp->g0)
 		sched_yield_global();
 }
