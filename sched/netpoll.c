@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "kernel-iface/clock.h"
+#include "sched/opgroup.h"
 #include "sched/wake.h"
 
 enum { REAP_BATCH = 256 };
@@ -17,6 +18,15 @@ enum { REAP_BATCH = 256 };
 /* waitop.h I3. What is between two attempts is found by the second or third request;
  * what goes on without end (a disk, a server of files) is asked every 16 ms. */
 enum { TRIES_AT_ONCE = 16, PAUSE_SHIFTS = 4 };
+
+/* w is done, and in no cancel queue. */
+static inline void end_wait(struct wait_op *w, struct ready_list *ready)
+{
+	if (rg_likely(!w->group))
+		ready_list_add(ready, w->gp);
+	else
+		opgroup_drop(w->group, ready);
+}
 
 /* op->done of every wait_op; under reap_lock. reaper: a ready_list. */
 static void wait_op_done(struct op *op, int res, uint32_t flags, void *reaper)
@@ -26,11 +36,13 @@ static void wait_op_done(struct op *op, int res, uint32_t flags, void *reaper)
 
 	(void)flags;
 	w->res = res;
+	if (rg_unlikely(w->group != NULL))
+		opgroup_event(w, reaper);
 	/* D1 acq_rel, pairs with D2: res is visible to whoever readies. */
 	old = atomic_fetch_or_explicit(&w->state, WOP_DONE,
 				       memory_order_acq_rel);
 	if (!(old & WOP_QUEUED))
-		ready_list_add(reaper, w->gp);
+		end_wait(w, reaper);
 }
 
 static void push_unsent(struct m *mp, struct wait_op *w)
@@ -136,7 +148,7 @@ static void wait_op_answered(struct op *op, int res, void *reaper)
 	old = atomic_fetch_and_explicit(&w->state, ~(uint32_t)WOP_QUEUED,
 					memory_order_acq_rel);
 	if (old & WOP_DONE)
-		ready_list_add(reaper, w->gp);
+		end_wait(w, reaper);
 }
 
 static rg_duration pause_of(const struct wait_op *w)
@@ -168,6 +180,8 @@ static bool serve_cancel(struct m *mp, struct wait_op *w)
 		if (w->unsent) {
 			remove_unsent(mp, w);
 			w->res = -ECANCELED;
+			if (w->group)
+				opgroup_event(w, &mp->reaped);
 			atomic_fetch_or_explicit(&w->state, WOP_DONE,
 						 memory_order_relaxed);
 		} else {
@@ -183,7 +197,7 @@ static bool serve_cancel(struct m *mp, struct wait_op *w)
 	old = atomic_fetch_and_explicit(&w->state, ~(uint32_t)WOP_QUEUED,
 					memory_order_acq_rel);
 	if (old & WOP_DONE)
-		ready_list_add(&mp->reaped, w->gp);
+		end_wait(w, &mp->reaped);
 	return true;
 }
 

@@ -34,8 +34,7 @@ static void deadline_cancel(struct timer *t, void *arg, rg_time now)
 	netpoll_cancel(arg, -ETIMEDOUT);
 }
 
-static void wait_op_init(struct wait_op *w, struct g *gp,
-			 const struct op_sqe *sqe)
+void wait_op_init(struct wait_op *w, struct g *gp, const struct op_sqe *sqe)
 {
 	w->gp = gp;
 	w->sqe = sqe;
@@ -51,6 +50,7 @@ static void wait_op_init(struct wait_op *w, struct g *gp,
 	w->fd_link.next = NULL;
 	w->token_waiter.link.next = NULL;
 	w->token_waiter.on_cancel = token_cancel;
+	w->group = NULL;
 	/* Relaxed: published by the lock under which w is linked. */
 	atomic_store_explicit(&w->cancel_err, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->state, 0, memory_order_relaxed);
@@ -82,8 +82,7 @@ static bool did_nothing(int res)
 	       (res <= -512 && res >= -516);
 }
 
-/* What the caller is told; -EINTR: do it again. */
-static int outcome(const struct wait_op *w)
+int wait_op_outcome(const struct wait_op *w)
 {
 	/* Relaxed: ordered by D1/D2 and the run queue. */
 	int err = atomic_load_explicit(&w->cancel_err, memory_order_relaxed);
@@ -93,17 +92,13 @@ static int outcome(const struct wait_op *w)
 	return err ? err : -EINTR;
 }
 
-/* The number is being closed: yield, then look again. Nothing may yield between the
- * moment the M is written into the wait_op and the push. */
-enum { TRY_LATER = 1 };
-
-static int link_fd(struct fdesc *f, enum fd_dir dir, struct wait_op *w)
+int wait_op_link(struct fdesc *f, enum fd_dir dir, struct wait_op *w)
 {
 	int err = 0;
 
 	rtlock_lock(&f->lock);
 	if (f->state == FDESC_HANDED)
-		err = TRY_LATER;
+		err = WAIT_OP_LATER;
 	else if (f->state == FDESC_CLOSING)
 		err = -ECANCELED;
 	else if (f->expired[dir])
@@ -114,7 +109,7 @@ static int link_fd(struct fdesc *f, enum fd_dir dir, struct wait_op *w)
 	return err;
 }
 
-static void unlink_fd(struct fdesc *f, struct wait_op *w)
+void wait_op_unlink(struct fdesc *f, struct wait_op *w)
 {
 	struct g *closer = NULL;
 
@@ -149,8 +144,8 @@ static int attempt_armed(struct request *q, struct wait_op *w, bool *is_later)
 	int err;
 
 	if (q->fdesc) {
-		err = link_fd(q->fdesc, q->dir, w);
-		*is_later = err == TRY_LATER;
+		err = wait_op_link(q->fdesc, q->dir, w);
+		*is_later = err == WAIT_OP_LATER;
 		if (err)
 			return err;
 	}
@@ -163,8 +158,8 @@ static int attempt_armed(struct request *q, struct wait_op *w, bool *is_later)
 	if (has_timer)
 		timer_stop(&w->gp->timer);
 	if (q->fdesc)
-		unlink_fd(q->fdesc, w);
-	return err ? err : outcome(w);
+		wait_op_unlink(q->fdesc, w);
+	return err ? err : wait_op_outcome(w);
 }
 
 /*
@@ -212,6 +207,11 @@ static int attempt(struct request *q)
 /* To ThreadSanitizer what came before any write comes before what follows any read;
  * whose descriptors are the two ends of one connection only the kernel knows. */
 static char io_order;
+
+void opwait_saw_input(void)
+{
+	san_acquire(&io_order);
+}
 
 static int perform(struct request *q)
 {

@@ -40,4 +40,8 @@ int opwait_fd_until(int fd, enum fd_dir dir, const struct op_sqe *sqe,
 #define OPWAIT_NOCANCEL 1u /* the token is not heeded: the close family */
 int opwait(const struct op_sqe *sqe, unsigned flags);
 
+/* opwait_saw_input - to ThreadSanitizer the caller comes after what others have written,
+ * as after a read: it knows that a descriptor is readable. */
+void opwait_saw_input(void);
+
 #endif

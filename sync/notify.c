@@ -48,6 +48,10 @@ static struct {
 	struct sigaction former[SIGNALS + 1];
 	bool has_sender; /* the goroutine runs */
 
+	/* under own_lock, which is taken before lock */
+	rg_mutex own_lock;
+	rg_chan *own[SIGNALS + 1]; /* I6 */
+
 	/* any thread, handlers */
 	_Atomic uint64_t pending;
 	_Atomic int handlers; /* under way */
@@ -290,7 +294,11 @@ static void reset(void)
 		close(fd - 1);
 	/* Relaxed: alone. A goroutine that was given up may have held it. */
 	atomic_store_explicit(&notify.pending, 0, memory_order_relaxed);
-	notify.lock = (rg_mutex){0};
+	for (int sig = 1; sig <= SIGNALS; sig++) {
+		rg_chan_unref(notify.own[sig]);
+		notify.own[sig] = NULL;
+	}
+	notify.lock = notify.own_lock = (rg_mutex){0};
 	notify.has_sender = false;
 }
 
@@ -378,6 +386,44 @@ int rg_signal_stop(rg_chan *c)
 {
 	sched_point();
 	return c && forget(c, NULL) ? 0 : -ENOENT;
+}
+
+/* ---- selects ---- */
+
+static int make_own_locked(int sig)
+{
+	rg_chan *c = rg_chan_make(0, 1);
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	/* Of no bubble, whoever was the first to ask. Relaxed: nobody else
+	 * knows it yet. */
+	c->bubble = 0;
+	atomic_store_explicit(&c->flags, 0, memory_order_relaxed);
+	err = listen_to(c, NULL, &sig, 1);
+	if (err)
+		rg_chan_unref(c);
+	else
+		notify.own[sig] = c;
+	return err;
+}
+
+int notify_signal_chan(int sig, rg_chan **out)
+{
+	int err = 0;
+
+	if (!notify_may_catch(sig))
+		return -EINVAL;
+	if (!sched_is_on())
+		return -ESRCH;
+	rg_mutex_lock(&notify.own_lock);
+	if (!notify.own[sig])
+		err = make_own_locked(sig);
+	if (!err)
+		*out = rg_chan_ref(notify.own[sig]);
+	rg_mutex_unlock(&notify.own_lock);
+	return err;
 }
 
 /* ---- contexts ---- */

@@ -12,6 +12,8 @@
  *   I5  a context that listens is not referenced: its last unref calls
  *       notify_forget_ctx before anything else, which waits for a sender that is
  *       just ending it.
+ *   I6  a signal that a select has asked for (RG_SIGNAL) has a channel of the library's
+ *       own until the runtime ends; who selects on it holds a reference.
  * Equal signals that arrive before they were sent on are one, as for the kernel.
  * Public face: ringgo/runtime.h, ringgo/ctx.h.
  */
@@ -27,5 +29,9 @@ bool notify_may_catch(int sig);
 
 /* notify_forget_ctx - no more signals for c; whether it listened. May park. */
 bool notify_forget_ctx(rg_ctx *c);
+
+/* notify_signal_chan - *out gets a reference to the channel (of elements without size,
+ * one is kept) of sig. 0, -EINVAL, -ESRCH, -ENOMEM, or as sigaction(2). May park. */
+int notify_signal_chan(int sig, rg_chan **out);
 
 #endif

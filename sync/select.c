@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * select - wait for the first of several channels.
+ * select - wait for the first of several channels; selectops.c has the cases that are
+ * none.
  *
  * The quick way comes first: look at all cases without a lock, choose one of those
  * that look ready, lock that channel alone and do it. What looked ready and is not
@@ -28,37 +29,34 @@
  *       counting and the taking, but for stale selects that are dropped by it, upon
  *       which it is counted again.
  *   I3  one goroutine never meets itself: its sudogs are queued after S2.
+ *   I4  other cases than channels cost those that have none nothing: the look for a
+ *       NULL channel finds them, as a negative number.
  * Up to SMALL_CASES cases live on the goroutine's stack; more are allocated.
  */
-#include <ringgo/chan.h>
+#include "sync/select.h"
+
 #include <ringgo/runtime.h>
 
 #include "kernel-iface/alloc.h"
 #include "sched/point.h"
 #include "sched/sched.h"
-#include "sync/chan.h"
 #include "sync/lockreport.h"
 
-enum { SMALL_CASES = 8, CASES_MAX = 65536 };
-
-/* One select on its slow way; on the goroutine's stack. */
-struct sel {
-	rg_case *cases;
-	size_t n;
-	struct sudog *sudogs; /* n; that of a NULL channel is unused */
-	rg_chan **order;      /* the distinct channels by address */
-	size_t norder;
-	bool is_durable; /* all of them are of the caller's bubble */
-};
+/* What a case that is no channel counts for: more than all that are. */
+#define OTHER_CASE (UINT64_C(1) << 32)
 
 /* ---- choosing ------------------------------------------------------------ */
 
-static bool case_is_ready(const rg_case *cs)
+/* 1, 0, or OTHER_CASE (I4). */
+static uint64_t case_is_ready(const rg_case *cs)
 {
 	rg_chan *c = cs->chan_;
 
-	if (!c)
-		return false;
+	if (rg_unlikely((intptr_t)c <= 0)) {
+		if (!c)
+			return 0;
+		return c == SELECT_READY ? 1 : OTHER_CASE;
+	}
 	if (cs->is_send_)
 		return waitq_first(&c->recvq) || chan_count(c) < c->cap ||
 		       (chan_flags(c) & (CHAN_CLOSED | CHAN_RECV_ONLY));
@@ -81,22 +79,26 @@ static uint32_t draw_below(uint32_t n)
 	return (uint32_t)(m >> 32);
 }
 
-/* The index of one case that is or looks ready; -1: none. */
+/* The index of one case that is or looks ready; -1: none; or SELECT_MIXED. */
 static int draw_ready(const rg_case *cases, size_t n)
 {
-	uint64_t bits = 0;
-	uint32_t nready = 0, skip;
+	uint64_t bits = 0, nready = 0;
+	uint32_t skip = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		uint64_t ready = case_is_ready(&cases[i]);
 
-		nready += (uint32_t)ready;
+		nready += ready;
 		/* For n <= 64, exactly who is ready. */
 		bits |= ready << (i & 63);
 	}
 	if (nready == 0)
 		return -1;
-	skip = nready > 1 ? draw_below(nready) : 0;
+	if (nready > 1) {
+		if (rg_unlikely(nready >= OTHER_CASE))
+			return SELECT_MIXED;
+		skip = draw_below((uint32_t)nready);
+	}
 	if (n <= 64) {
 		while (skip--)
 			bits &= bits - 1;
@@ -128,7 +130,7 @@ static bool case_do_locked(rg_case *cs, struct g **wake, bool *refused)
 	return cs->ok;
 }
 
-/* The way without parking and with one lock: an index, or -1. */
+/* The way without parking and with one lock: an index, -1 or SELECT_MIXED. */
 static RG_ALWAYS_INLINE int select_quick(rg_case *cases, size_t n)
 {
 	struct g *wake = NULL;
@@ -137,7 +139,7 @@ static RG_ALWAYS_INLINE int select_quick(rg_case *cases, size_t n)
 	rg_chan *c;
 
 	if (i < 0)
-		return -1;
+		return i;
 	c = cases[i].chan_;
 	chan_check_bubble(c, "select on");
 	rtlock_lock(&c->lock);
@@ -201,7 +203,7 @@ static void find_lock_order(struct sel *s)
 	size_t n = 0, distinct = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		if (s->cases[i].chan_)
+		if (case_has_chan(&s->cases[i]))
 			a[n++] = s->cases[i].chan_;
 	if (n <= SMALL_CASES)
 		sort_insertion(a, n);
@@ -216,7 +218,7 @@ static void find_lock_order(struct sel *s)
 /* Whether the select waits for its own bubble's channels only. */
 static void note_bubbles(struct sel *s)
 {
-	s->is_durable = bubble_current() != NULL;
+	s->is_durable = bubble_current() != NULL && !s->group;
 	for (size_t i = 0; i < s->norder; i++) {
 		s->is_durable &= (chan_flags(s->order[i]) & CHAN_BUBBLED) != 0;
 		chan_check_bubble(s->order[i], "select on");
@@ -256,6 +258,16 @@ static bool commit_unlock_all(struct g *gp, void *arg)
 	return true;
 }
 
+/* The gate of sched_park_until keeps *s until this has returned. */
+static bool commit_unlock_and_send(struct g *gp, void *arg)
+{
+	const struct sel *s = arg;
+
+	commit_unlock_all(gp, arg);
+	opgroup_send(s->group);
+	return true;
+}
+
 /* ---- S2 to S5 ------------------------------------------------------------- */
 
 /* S2: do a ready case and unlock all; -1: none is ready, all stay locked. */
@@ -269,7 +281,8 @@ static int take_ready(struct sel *s)
 		i = draw_ready(s->cases, s->n);
 		if (i < 0)
 			return -1;
-	} while (!case_do_locked(&s->cases[i], &wake, &refused));
+	} while (case_has_chan(&s->cases[i]) &&
+		 !case_do_locked(&s->cases[i], &wake, &refused));
 	unlock_all(s);
 	if (wake)
 		sched_ready(wake);
@@ -336,7 +349,10 @@ static int select_parked(struct sel *s, rg_time deadline)
 	wake_begin(gp);
 	gp->park_slot = NULL;
 	enqueue_all(s, gp);
-	if (deadline == RG_FOREVER)
+	if (s->group)
+		sched_park_until(commit_unlock_and_send, s, deadline, false,
+				 reason, s);
+	else if (deadline == RG_FOREVER)
 		sched_park(commit_unlock_all, s, reason, s);
 	else
 		sched_park_until(commit_unlock_all, s, deadline, false, reason,
@@ -346,6 +362,8 @@ static int select_parked(struct sel *s, rg_time deadline)
 	winner = gp->park_slot;
 	gp->park_slot = NULL;
 	dequeue_losers(s, winner);
+	if (!winner && s->group && s->group->first)
+		return SELECT_OP;
 	if (!winner)
 		return -ETIMEDOUT;
 	san_acquire(winner);
@@ -358,11 +376,14 @@ static int select_parked(struct sel *s, rg_time deadline)
 
 void select_forget(struct g *gp)
 {
-	dequeue_losers(gp->wait_arg, NULL);
+	struct sel *s = gp->wait_arg;
+
+	dequeue_losers(s, NULL);
+	if (s->ops)
+		selops_forget(s->ops);
 }
 
-/* deadline 0: do not park. */
-static int select_locked(struct sel *s, rg_time deadline)
+int select_locked(struct sel *s, rg_time deadline)
 {
 	int i;
 
@@ -428,6 +449,8 @@ int rg_select(rg_case *cases, size_t n)
 	i = select_quick(cases, n);
 	if (rg_likely(i >= 0))
 		return i;
+	if (rg_unlikely(i == SELECT_MIXED))
+		return select_mixed(cases, n, RG_FOREVER);
 	do {
 		i = select_slow(cases, n, RG_FOREVER);
 	} while (i < 0);
@@ -443,6 +466,8 @@ int rg_select_try(rg_case *cases, size_t n)
 	i = select_quick(cases, n);
 	if (i >= 0)
 		return i;
+	if (rg_unlikely(i == SELECT_MIXED))
+		return select_mixed(cases, n, 0);
 	/* Of one channel, what was seen without a lock would do, but for the
 	 * order of loads that chan.c's try calls keep. */
 	return select_slow(cases, n, 0);
@@ -457,6 +482,9 @@ int rg_select_until(rg_case *cases, size_t n, rg_time deadline)
 	i = select_quick(cases, n);
 	if (i >= 0)
 		return i;
+	if (rg_unlikely(i == SELECT_MIXED))
+		/* 0 would be a try. */
+		return select_mixed(cases, n, deadline > 0 ? deadline : 1);
 	if (deadline != RG_FOREVER && deadline <= rg_now()) {
 		i = select_slow(cases, n, 0);
 		return i == -EAGAIN ? -ETIMEDOUT : i;

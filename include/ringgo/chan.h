@@ -144,22 +144,68 @@ static inline rg_chan *rg_receiver_chan_(rg_receiver r)
 #define RG_JOIN_(a, b)  RG_JOIN2_(a, b)
 #define RG_JOIN2_(a, b) a##b
 
-/* One case of a select. Fill with RG_SEND or RG_RECV; read `ok` afterwards. The size
- * of what the pointer points at is not checked: it must be the channel's. */
+/*
+ * One case of a select: filled by a macro, and read afterwards if it was chosen.
+ *
+ * ok: a receive took a value (false: closed); a send was taken; of another case:
+ * res >= 0. res: what another case than a channel came to, or a negative errno.
+ * The size of what the pointer of RG_SEND or RG_RECV points at is not checked: it must
+ * be the channel's.
+ */
 typedef struct rg_case {
 	rg_chan *chan_; /* NULL: never ready */
 	void *elem_;
 	unsigned char is_send_;
-	bool ok; /* a receive took a value (false: closed); a send was taken */
+	bool ok;
+	short events_;
+	int res;
 } rg_case;
 
 #define RG_SEND(c, pointer)                                                    \
 	{                                                                      \
-		rg_to_send_(c), (void *)(uintptr_t)(pointer), 1, false         \
+		rg_to_send_(c), (void *)(uintptr_t)(pointer), 1, false, 0, 0   \
 	}
 #define RG_RECV(c, pointer)                                                    \
 	{                                                                      \
-		rg_to_recv_(c), (void *)(uintptr_t)(pointer), 0, false         \
+		rg_to_recv_(c), (void *)(uintptr_t)(pointer), 0, false, 0, 0   \
+	}
+
+/*
+ * The cases that are no channels. One that loses leaves nothing behind: what was in
+ * flight for it has ended when the select returns, no status, signal or wake-up is lost.
+ * One that cannot be waited for is ready, with a negative res: -EBADF, -EMFILE, -ENOMEM,
+ * -ESRCH (no runtime), ... The bound context is not heeded (rg_ctx_done is a channel).
+ *
+ * RG_POLL - fd is ready for events (POLLIN, ...): res is its revents; -ECANCELED: rg_close
+ * was called with it, -ETIMEDOUT: its deadline passed. fd < 0: never ready.
+ * RG_CHILD - the child process pid has ended; its status is taken, *info (a siginfo_t, or
+ * NULL) is as by waitid(2), res is 0. -ECHILD: no child, or somebody else took it.
+ * RG_CHILD_FD - the same by a pidfd, which saves opening one in each select.
+ * RG_SIGNAL - signal sig has come; res is sig. From the first select with it until the
+ * runtime ends sig is caught as by rg_signal_notify, and one that comes while nobody
+ * selects is kept. -EINVAL: it cannot be caught.
+ * RG_AFTER - duration d after the beginning of the select. RG_AT - it is time t (rg_now).
+ * RG_FUTEX - *word (32 bits, private to the process) is not expected, or somebody woke
+ * it by futex(2). A wake-up that came to a losing case is passed on. -ENOSYS: before
+ * Linux 6.7, when *word is expected.
+ * Timers, tickers and contexts are channels already: rg_timer_chan, rg_ticker_chan,
+ * rg_ctx_done.
+ */
+#define RG_POLL(fd, events)    RG_CASE_(1, fd, 0, events)
+#define RG_CHILD(pid, info)    RG_CASE_(2, pid, info, 0)
+#define RG_CHILD_FD(fd, info)  RG_CASE_(3, fd, info, 0)
+#define RG_SIGNAL(sig)         RG_CASE_(4, sig, 0, 0)
+#define RG_AFTER(d)            RG_CASE_(5, 0, d, 0)
+#define RG_AT(t)               RG_CASE_(6, 0, t, 0)
+#define RG_FUTEX(word, expect) RG_CASE_(7, expect, word, 0)
+
+#define RG_CASE_(kind, arg, elem, events)                                      \
+	{                                                                      \
+		(rg_chan *)(uintptr_t)(UINT64_C(1) << 63 |                     \
+				       (uint64_t)(kind) << 32 |                \
+				       (uint32_t)(arg)),                       \
+			(void *)(uintptr_t)(elem), 0, false, (short)(events),  \
+			0                                                      \
 	}
 
 /*

@@ -4,8 +4,8 @@
  * sched/opwait.c, netpoll.c, fdesc.c, and step S5 of wake.c.
  *
  * Labels are the code's: K1, K2 (the cancel queue), D1 to D3 (WOP_DONE against
- * WOP_QUEUED), S5 (the M's last look before it sleeps), F2 (timer_stop waits), link_fd,
- * unlink_fd. Actors: the goroutine G, which makes ROUNDS calls with its wait_op in the
+ * WOP_QUEUED), S5 (the M's last look before it sleeps), F2 (timer_stop waits), wait_op_link,
+ * wait_op_unlink. Actors: the goroutine G, which makes ROUNDS calls with its wait_op in the
  * same place; two Ms, each with a ring, that run G, submit, reap, serve cancel
  * requests and sleep; the kernel; sysmon, which reaps for an M that does not look;
  * and who cancels: close, alone or with the token; or the deadline. The kernel may
@@ -198,7 +198,7 @@ active proctype G()
 			:: else -> token_waiter = frame
 			fi
 		}
-		atomic { /* link_fd; HANDED: yields, and looks again */
+		atomic { /* wait_op_link; HANDED: yields, and looks again */
 			!fd_lock && fd_state != HANDED ->
 #ifdef FAULT_LINK_WHILE_CLOSING
 			linked = true;
@@ -231,7 +231,7 @@ end_parked:	on != NONE; /* whether it may stay here: Judge */
 #ifndef FAULT_TIMER_STOP_DOES_NOT_WAIT
 		!firing; /* F2 */
 #endif
-		lock(fd_lock); /* unlink_fd */
+		lock(fd_lock); /* wait_op_unlink */
 		atomic {
 			fd_link = 0;
 			if
