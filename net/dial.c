@@ -4,16 +4,20 @@
  *
  *   I1  every descriptor made here becomes the connection or is closed, also when the
  *       bound context ends in the middle: connect is awaited, then closed.
- *   I2  the addresses of a name are tried in the order of the resolver. With a deadline
- *       bound, each gets an equal share of the time left, but 2 s where there are 2 s
- *       left: one that swallows packets does not use up the others' time.
- *   I3  what is returned is the first address's error: it is the preferred one.
+ *   I2  the addresses of a name take part in a race (dialrace.c), or, when the caller
+ *       wants none, are tried in the order of the resolver. With a deadline bound, each
+ *       gets an equal share of the time left then, but 2 s where there are 2 s left: one
+ *       that swallows packets does not use up the others' time.
+ *   I3  what is returned is the failure that says most (dial_worse), and of several the
+ *       first one: its address is the preferred one.
  * A connection to itself (the kernel chose the port that we dial as our own, and TCP's
  * simultaneous open did the rest) and a spurious "address not available" are retried
  * twice, after Go's net/tcpsock_posix.go.
  *
  * Callers: goroutines and foreign threads.
  */
+#include "net/dial.h"
+
 #include <ringgo/ctx.h>
 #include <ringgo/net.h>
 #include <ringgo/runtime.h>
@@ -21,27 +25,19 @@
 #include <unistd.h>
 
 #include "kernel-iface/op_net.h"
-#include "net/conn.h"
-#include "net/resolve.h"
 #include "net/sockopt.h"
+#include "sched/bubble.h"
 #include "sched/cancel.h"
 #include "sched/g.h"
 #include "sched/opwait.h"
 #include "sched/point.h"
 
-#define SHARE_MIN    (2 * RG_SECOND)
-#define SELF_RETRIES 2
-
-struct dialling {
-	const rg_net_options *o; /* may be NULL */
-	union addr_ip local;     /* to bind to; AF_UNSPEC: the kernel chooses */
-	struct rg_conn *c;
-};
+#define SHARE_MIN     (2 * RG_SECOND)
+#define DELAY_DEFAULT (250 * RG_MILLISECOND)
 
 /* ---- time --------------------------------------------------------------- */
 
-/* 0, or why the caller's context ended. */
-static int context_error(void)
+int dial_context_error(void)
 {
 	struct g *gp = getg();
 
@@ -73,30 +69,40 @@ static int bind_local(const struct dialling *d, int fd, int family)
 	return bind(fd, &d->local.sa, addr_ip_len(&d->local)) ? -errno : 0;
 }
 
-/* A connected socket of its own, or a negative errno. */
-static int connect_socket(const struct dialling *d, const struct sockaddr *sa,
-			  socklen_t len, rg_time deadline)
+int dial_open(const struct dialling *d, int family)
 {
-	int fd = sockopt_open(sa->sa_family, SOCK_STREAM, d->o);
-	struct op_sqe s;
-	int err;
+	int fd = sockopt_open(family, SOCK_STREAM, d->o), err;
 
 	if (fd < 0)
 		return fd;
 	err = sockopt_control(fd, d->o);
 	if (!err)
-		err = bind_local(d, fd, sa->sa_family);
-	if (!err) {
-		op_connect(&s, fd, sa, len);
-		err = opwait_fd_until(fd, FD_WRITE, &s, deadline);
-	}
+		err = bind_local(d, fd, family);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+/* A connected socket of its own, or a negative errno. */
+static int connect_socket(const struct dialling *d, const struct sockaddr *sa,
+			  socklen_t len, rg_time deadline)
+{
+	int fd = dial_open(d, sa->sa_family);
+	struct op_sqe s;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	op_connect(&s, fd, sa, len);
+	err = opwait_fd_until(fd, FD_WRITE, &s, deadline);
 	if (err >= 0)
 		return fd;
 	close(fd); /* I1: nothing is in flight any more */
 	return err;
 }
 
-static bool is_to_itself(int fd, union addr_ip *peer)
+bool dial_is_self(int fd, union addr_ip *peer)
 {
 	union addr_ip self;
 	socklen_t self_len = sizeof(self), peer_len = sizeof(*peer);
@@ -106,8 +112,7 @@ static bool is_to_itself(int fd, union addr_ip *peer)
 	       addr_is_same(&self, peer);
 }
 
-/* Close without TIME_WAIT: the port is that of a service which may want to start. */
-static void close_hard(int fd)
+void dial_close_self(int fd)
 {
 	const struct linger hard = {.l_onoff = 1, .l_linger = 0};
 
@@ -122,46 +127,69 @@ static int dial_ip(const struct dialling *d, const union addr_ip *a,
 		union addr_ip peer = *a;
 		int fd = connect_socket(d, &a->sa, addr_ip_len(a), deadline);
 
-		if (fd == -EADDRNOTAVAIL && tries < SELF_RETRIES)
+		if (fd == -EADDRNOTAVAIL && tries < DIAL_RETRIES)
 			continue;
 		if (fd < 0)
 			return fd;
-		if (!is_to_itself(fd, &peer)) {
+		if (!dial_is_self(fd, &peer)) {
 			conn_adopt(d->c, fd, &peer, addr_ip_len(&peer));
 			return 0;
 		}
-		close_hard(fd);
-		if (tries == SELF_RETRIES)
+		dial_close_self(fd);
+		if (tries == DIAL_RETRIES)
 			return -ECONNREFUSED;
 	}
 }
 
 /* ---- all of them -------------------------------------------------------- */
 
+/* It did not come to asking the peer. */
+static bool is_ours(int err)
+{
+	return err == -ENETUNREACH || err == -EADDRNOTAVAIL ||
+	       err == -EAFNOSUPPORT || err == -EPROTONOSUPPORT;
+}
+
+bool dial_worse(int a, int b)
+{
+	return b && (!a || (is_ours(a) && !is_ours(b)));
+}
+
+static int dial_in_turn(const struct dialling *d, const struct resolved *r)
+{
+	rg_time deadline = rg_ctx_deadline(rg_ctx_current());
+	int told = 0;
+
+	for (unsigned i = 0; i < r->n; i++) {
+		int err = dial_ip(d, &r->addr[i],
+				  share_of(deadline, rg_now(), r->n - i));
+
+		if (!err)
+			return 0;
+		if (dial_context_error())
+			return dial_context_error();
+		if (dial_worse(told, err))
+			told = err; /* I3 */
+	}
+	return told;
+}
+
 static int dial_tcp(const struct dialling *d, enum addr_network network,
 		    const char *address)
 {
-	rg_time deadline = rg_ctx_deadline(rg_ctx_current());
+	rg_duration delay = d->o ? d->o->fallback_delay : 0;
 	struct addr_parts parts;
 	struct resolved r;
-	int first = 0;
 	int err = addr_split(address, &parts);
 
 	if (!err)
 		err = resolve(network, &parts, false, &r);
 	if (err)
 		return err;
-	for (unsigned i = 0; i < r.n; i++) {
-		err = dial_ip(d, &r.addr[i],
-			      share_of(deadline, rg_now(), r.n - i));
-		if (!err)
-			return 0;
-		if (context_error())
-			return context_error();
-		if (!first)
-			first = err; /* I3 */
-	}
-	return first;
+	/* The clock of a bubble stands still while there is I/O. */
+	if (r.n == 1 || delay < 0 || bubble_current())
+		return dial_in_turn(d, &r);
+	return dial_race(d, &r, delay ? delay : DELAY_DEFAULT);
 }
 
 static int dial_unix(const struct dialling *d, const char *address)

@@ -51,7 +51,10 @@ typedef struct rg_net_options {
 	 * returns, when negative, is the call's failure. Must not park. */
 	int (*control)(int fd, void *arg);
 	void *control_arg;
-	void *reserved_[4];
+	/* Of rg_dial_with to a name of several addresses: how long after one the next
+	 * one is tried besides. 0: 250 ms; negative: one after the other. */
+	rg_duration fallback_delay;
+	void *reserved_[3];
 } rg_net_options;
 
 /* rg_listen_with, rg_dial_with - rg_listen and rg_dial with options (NULL: none).
@@ -74,8 +77,13 @@ RG_API void rg_listener_unref(rg_listener *l);
 RG_API const char *
 rg_listener_addr(const rg_listener *l); /* lives as long as l */
 
-/* rg_dial - connect; resolves names without stalling other goroutines. -ENXIO: no such
- * host; -EAGAIN: no name server answers; else of socket(2) and connect(2). */
+/*
+ * rg_dial - connect; resolves names without stalling other goroutines. Several addresses
+ * of a name are tried side by side (RFC 8305), IPv4 and IPv6 in turn, each 250 ms after
+ * the one before; the first connection stays. -ENXIO: no such host; -EAGAIN: no name
+ * server answers; else of socket(2) and connect(2), of the first address whose failure
+ * says something of the peer.
+ */
 RG_API int rg_dial(const char *network, const char *address, rg_conn **out);
 
 /*

@@ -8,6 +8,7 @@
 #include "tests/net/netpair.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "kernel-iface/alloc.h"
+#include "net/dial.h"
 
 /* ---- what is replaced --------------------------------------------------- */
 
@@ -58,6 +60,9 @@ static const struct answer {
 	{"second.test", 0, {"127.0.0.9", "127.0.0.1"}},
 	{"both.test", 0, {"::1", "127.0.0.1"}},
 	{"twins.test", 0, {"127.0.0.1", "127.0.0.1", "127.0.0.1"}},
+	{"turns.test", 0, {"127.0.0.9", "127.0.0.8", "::1"}},
+	/* the first is no peer at all */
+	{"ours.test", 0, {"255.255.255.255", "127.0.0.1"}},
 	{"nobody.test", EAI_NONAME, {0}},
 	{"later.test", EAI_AGAIN, {0}},
 	{"broken.test", EAI_FAIL, {0}},
@@ -143,6 +148,16 @@ static int dial_to(const char *network, const char *host, uint16_t port,
 
 	snprintf(address, sizeof(address), "%s:%u", host, (unsigned)port);
 	return rg_dial(network, address, c);
+}
+
+static int dial_delayed(const char *host, uint16_t port, rg_duration delay,
+			rg_conn **c)
+{
+	const rg_net_options o = {.fallback_delay = delay};
+	char address[128];
+
+	snprintf(address, sizeof(address), "%s:%u", host, (unsigned)port);
+	return rg_dial_with("tcp", address, &o, c);
 }
 
 static void check_reaches(rg_listener *l, const char *network, const char *host)
@@ -455,11 +470,145 @@ TEST(dial_address_that_swallows_packets_leaves_time_for_the_next)
 	T_CHECK_INT_EQ(bind(l, (struct sockaddr *)&a, sizeof(a)), 0);
 	T_CHECK_INT_EQ(listen(l, 5), 0);
 	ctx = bind_timeout(4100 * RG_MILLISECOND);
-	T_CHECK_INT_EQ(dial_to("tcp", "second.test", h.port, &c), 0);
+	T_CHECK_INT_EQ(dial_delayed("second.test", h.port, -1, &c), 0);
 	T_CHECK(rg_now() - start >= 2 * RG_SECOND);
 	T_CHECK(rg_now() - start < 4 * RG_SECOND);
 	unbind(ctx);
 	T_CHECK_INT_EQ(rg_conn_close(c), 0);
+	close(l);
+	hole_close(&h);
+}
+
+/* ---- several addresses at once ------------------------------------------- */
+
+/* Blocking mode, as that of every connection. */
+static void check_mode(const rg_conn *c)
+{
+	T_CHECK_INT_EQ(fcntl(rg_conn_fd(c), F_GETFL) & O_NONBLOCK, 0);
+}
+
+TEST(dial_race_address_that_swallows_packets_costs_the_delay)
+{
+	struct hole h;
+	rg_time start;
+	rg_ctx *ctx;
+	rg_conn *c, *peer;
+	rg_listener *l;
+	char good[32];
+	int fds;
+
+	hole_open(&h, (INADDR_LOOPBACK & 0xffffff00) | 9);
+	snprintf(good, sizeof(good), "127.0.0.1:%u", (unsigned)h.port);
+	l = listen_at("tcp4", good);
+	fds = t_open_fds();
+	start = rg_now();
+	T_CHECK_INT_EQ(dial_to("tcp", "second.test", h.port, &c), 0);
+	T_CHECK(rg_now() - start >= 250 * RG_MILLISECOND);
+	T_CHECK(rg_now() - start < 1900 * RG_MILLISECOND);
+	T_CHECK_STR_EQ(rg_conn_remote_addr(c), good);
+	check_mode(c);
+	T_CHECK_INT_EQ(rg_listener_accept(l, &peer), 0);
+	T_CHECK_INT_EQ(rg_conn_write(c, "x", 1), 1);
+	T_CHECK_INT_EQ(rg_conn_close(c), 0);
+	T_CHECK_INT_EQ(rg_conn_close(peer), 0);
+	T_CHECK_INT_EQ(t_open_fds(), fds);
+
+	/* A deadline that is nearer than the delay leaves both their share. */
+	start = rg_now();
+	ctx = bind_timeout(200 * RG_MILLISECOND);
+	T_CHECK_INT_EQ(dial_delayed("second.test", h.port, RG_HOUR, &c), 0);
+	T_CHECK(rg_now() - start >= 100 * RG_MILLISECOND);
+	unbind(ctx);
+	T_CHECK_INT_EQ(rg_listener_accept(l, &peer), 0);
+	T_CHECK_INT_EQ(rg_conn_close(c), 0);
+	T_CHECK_INT_EQ(rg_conn_close(peer), 0);
+	T_CHECK_INT_EQ(rg_listener_close(l), 0);
+	T_CHECK_INT_EQ(t_open_fds(), fds - 1);
+	hole_close(&h);
+}
+
+TEST(dial_race_families_take_turns)
+{
+	struct hole h;
+	rg_listener *l;
+	rg_conn *c;
+	char six[32];
+	int before = sockets;
+
+	hole_open(&h, (INADDR_LOOPBACK & 0xffffff00) | 9);
+	snprintf(six, sizeof(six), "[::1]:%u", (unsigned)h.port);
+	l = listen_at("tcp6", six);
+	before = sockets;
+	/* Not .8, which the resolver has before ::1. */
+	T_CHECK_INT_EQ(
+		dial_delayed("turns.test", h.port, 20 * RG_MILLISECOND, &c), 0);
+	T_CHECK_INT_EQ(sockets, before + 2);
+	T_CHECK_STR_EQ(rg_conn_remote_addr(c), six);
+	check_mode(c);
+	T_CHECK_INT_EQ(rg_conn_close(c), 0);
+	T_CHECK_INT_EQ(rg_listener_close(l), 0);
+	hole_close(&h);
+}
+
+TEST(dial_race_tells_the_failure_that_says_most)
+{
+	int fds = t_open_fds();
+	rg_time start = rg_now();
+	rg_conn *c;
+
+	/* Nobody waits: each failure starts the next attempt. */
+	T_CHECK_INT_EQ(dial_delayed("second.test", 1, RG_HOUR, &c),
+		       -ECONNREFUSED);
+	/* A broadcast address is no peer: connect says ENETUNREACH or EACCES. */
+	T_CHECK_INT_EQ(dial_delayed("ours.test", 1, RG_HOUR, &c) < 0, 1);
+	T_CHECK(rg_now() - start < 10 * RG_SECOND);
+	T_CHECK_INT_EQ(t_open_fds(), fds);
+	T_CHECK(dial_worse(-ENETUNREACH, -ECONNREFUSED));
+	T_CHECK(!dial_worse(-ECONNREFUSED, -ENETUNREACH));
+	T_CHECK(!dial_worse(-ECONNREFUSED, -ETIMEDOUT));
+	T_CHECK(!dial_worse(-EAFNOSUPPORT, -ENETUNREACH));
+	T_CHECK(dial_worse(0, -ENETUNREACH));
+}
+
+TEST(dial_race_context_ends_all_attempts)
+{
+	struct hole h;
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	rg_waitgroup w = {0};
+	rg_ctx *ctx;
+	rg_conn *c;
+	int l, fds, before;
+
+	/* Both addresses swallow. */
+	hole_open(&h, (INADDR_LOOPBACK & 0xffffff00) | 9);
+	a.sin_port = htons(h.port);
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	l = __real_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	T_CHECK_INT_EQ(bind(l, (struct sockaddr *)&a, sizeof(a)), 0);
+	T_CHECK_INT_EQ(listen(l, 0), 0);
+	int full[8];
+	for (int i = 0; i < 8; i++) {
+		full[i] = __real_socket(
+			AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		(void)connect(full[i], (struct sockaddr *)&a, sizeof(a));
+	}
+	fds = t_open_fds();
+	before = sockets;
+	ctx = rg_ctx_with_cancel(rg_ctx_background());
+	spawn(&w, cancel_soon, ctx);
+	rg_ctx_bind(ctx);
+	T_CHECK_INT_EQ(dial_delayed("second.test", h.port, RG_MILLISECOND, &c),
+		       -ECANCELED);
+	T_CHECK_INT_EQ(sockets, before + 2);
+	unbind(ctx);
+	rg_waitgroup_wait(&w);
+	ctx = bind_timeout(30 * RG_MILLISECOND);
+	T_CHECK_INT_EQ(dial_delayed("second.test", h.port, RG_MILLISECOND, &c),
+		       -ETIMEDOUT);
+	unbind(ctx);
+	T_CHECK_INT_EQ(t_open_fds(), fds);
+	for (int i = 0; i < 8; i++)
+		close(full[i]);
 	close(l);
 	hole_close(&h);
 }
@@ -588,6 +737,11 @@ int main(void)
 		cmocka_unit_test(dial_context_ends_a_connect),
 		cmocka_unit_test(
 			dial_address_that_swallows_packets_leaves_time_for_the_next),
+		cmocka_unit_test(
+			dial_race_address_that_swallows_packets_costs_the_delay),
+		cmocka_unit_test(dial_race_families_take_turns),
+		cmocka_unit_test(dial_race_tells_the_failure_that_says_most),
+		cmocka_unit_test(dial_race_context_ends_all_attempts),
 		cmocka_unit_test(dial_never_connects_to_itself),
 		cmocka_unit_test(dial_unix_waits_for_room_in_the_backlog),
 		cmocka_unit_test(dial_that_is_cancelled_leaks_nothing),
