@@ -96,6 +96,10 @@ EXAMPLES := $(patsubst %.c,$(B)/%,$(sort $(wildcard examples/*.c)))
 # One that is several files, in a folder of its own.
 KV_OBJS := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard examples/kv/*.c)))
 KV_SERVER := $(B)/examples/kv/kv_server
+# One on a library that may not be there.
+HIREDIS_OBJS := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard examples/hiredis/*.c)))
+REDIS_COUNTER := $(if $(shell pkg-config --exists hiredis 2>/dev/null && \
+	echo yes),$(B)/examples/hiredis/redis_counter)
 BENCH_SUPPORT_OBJS := $(patsubst %.c,$(B)/%.o, \
 	$(sort $(wildcard benchmarks/support/*.c)))
 BENCH_SUPPORT := $(B)/benchmarks/support.a
@@ -106,7 +110,7 @@ PROG_LDFLAGS = $(COMMON_LDFLAGS) $(CFLAGS) $(LDFLAGS) \
 	-Wl,-rpath,$(ABS_B) -L$(B)
 
 ## examples: build the example programs and the demonstration service
-examples: $(EXAMPLES) $(KV_SERVER)
+examples: $(EXAMPLES) $(KV_SERVER) $(REDIS_COUNTER)
 	@:
 
 demo: all $(B)/examples/demo_service
@@ -121,8 +125,8 @@ $(B)/examples/demo_service $(KV_SERVER): EXTRA_LIBS = \
 benchmarks: $(BENCHMARKS)
 	@:
 
-.SECONDARY: $(EXAMPLES:%=%.o) $(KV_OBJS) $(BENCHMARKS:%=%.o) \
-	$(BENCH_SUPPORT_OBJS)
+.SECONDARY: $(EXAMPLES:%=%.o) $(KV_OBJS) $(HIREDIS_OBJS) \
+	$(BENCHMARKS:%=%.o) $(BENCH_SUPPORT_OBJS)
 
 $(B)/examples/%.o: examples/%.c | $(B)/config
 	$(call say,CC,$<)
@@ -147,6 +151,10 @@ $(KV_SERVER): $(KV_OBJS) $(LIB_SO)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(PROG_LDFLAGS) -o $@ $(KV_OBJS) -lringgo $(EXTRA_LIBS) \
 		$(LDLIBS)
+
+$(B)/examples/hiredis/redis_counter: $(HIREDIS_OBJS) $(LIB_SO)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(PROG_LDFLAGS) -o $@ $(HIREDIS_OBJS) -lringgo -lhiredis $(LDLIBS)
 
 $(BENCH_SUPPORT): $(BENCH_SUPPORT_OBJS) $(B)/config
 	@rm -f $@
@@ -215,5 +223,5 @@ help:
 FORCE:
 .PHONY: all libs where examples demo benchmarks setup run bench clean help FORCE
 
--include $(LIB_OBJS:.o=.d) $(EXAMPLES:%=%.d) $(KV_OBJS:.o=.d) $(BENCHMARKS:%=%.d) \
-	$(BENCH_SUPPORT_OBJS:.o=.d) $(TEST_DEPS)
+-include $(LIB_OBJS:.o=.d) $(EXAMPLES:%=%.d) $(KV_OBJS:.o=.d) \
+	$(HIREDIS_OBJS:.o=.d) $(BENCHMARKS:%=%.d) $(BENCH_SUPPORT_OBJS:.o=.d) $(TEST_DEPS)

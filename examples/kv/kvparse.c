@@ -112,6 +112,8 @@ static enum kvparse_result next_inline(struct kvparse *p, char *buf, size_t len)
 			       ? fail(p, "too big inline request")
 			       : KVPARSE_MORE;
 	to = (size_t)(end - buf);
+	if (to - from > KV_INLINE_MAX) /* whole or not: I3 */
+		return fail(p, "too big inline request");
 	p->pos = to + 1;
 	return split(p, buf, from, to > from && end[-1] == '\r' ? to - 1 : to);
 }
@@ -130,6 +132,8 @@ static int line_number(struct kvparse *p, const char *buf, size_t len,
 	if (!end)
 		return len - p->pos > KV_INLINE_MAX ? -1 : 0;
 	n = (size_t)(end - line);
+	if (n > KV_INLINE_MAX)
+		return -1;
 	if (p->pos + n + 2 > len)
 		return 0;
 	if (!kv_parse_int(line + 1, n ? n - 1 : 0, v))

@@ -220,7 +220,8 @@ static int get_record(struct loading *l)
 	if (key_len > l->max_bulk || len > l->max_bulk || expires > INT64_MAX)
 		return bad(l, "impossible lengths or times");
 	if ((int64_t)key_len + len > l->left)
-		return bad(l, "a key that is longer than the file");
+		return bad(l, "a key goes beyond the end (the file was cut, or "
+			      "is damaged)");
 	l->key.len = l->value.len = 0;
 	if (!kvbuf_reserve(&l->key, key_len + 1) ||
 	    !kvbuf_reserve(&l->value, len + 1))

@@ -7,6 +7,8 @@
  */
 #include "tests/api/kvfixture.h"
 
+#include <sys/socket.h>
+
 /* ---- a dialogue -------------------------------------------------------------------- */
 
 #define BULK(n, text) "$" #n "\r\n" text "\r\n"
@@ -265,6 +267,63 @@ static void hold_dialogue(uint16_t port, bool is_ours)
 	t_close(fd);
 }
 
+/* ---- what is refused --------------------------------------------------------------- */
+
+static const struct {
+	const char *bytes;
+	const char *error; /* after "Protocol error: " */
+} refused[] = {
+	{"*x\r\n", "invalid multibulk length"},
+	{"*1048577\r\n", "invalid multibulk length"},
+	{"*99999999999999999999\r\n", "invalid multibulk length"},
+	{"*\r\n", "invalid multibulk length"},
+	{"*1\r\nPING\r\n", "expected '$', got 'P'"},
+	{"*1\r\n\r\n", "expected '$', got ' '"},
+	{"*1\r\n$x\r\n", "invalid bulk length"},
+	{"*1\r\n$-1\r\n", "invalid bulk length"},
+	{"*1\r\n$536870913\r\n", "invalid bulk length"},
+	{"*1\r\n$ 4\r\nPING\r\n", "invalid bulk length"},
+	{"ECHO \"a\r\n", "unbalanced quotes in request"},
+	{"ECHO 'a'b\r\n", "unbalanced quotes in request"},
+	{"ECHO \"a\"b\r\n", "unbalanced quotes in request"},
+};
+enum { REFUSED = sizeof refused / sizeof *refused };
+
+static void expect_refusal(uint16_t port, const char *bytes, size_t len,
+			   const char *error)
+{
+	char want[128], got[256];
+	int fd = t_tcp_connect(port);
+
+	snprintf(want, sizeof want, "+PONG\r\n-ERR Protocol error: %s\r\n",
+		 error);
+	t_send_str(fd, "PING\r\n");
+	t_send_all(fd, bytes, len);
+	t_recv_all(fd, got, sizeof got); /* and that is the end */
+	T_CHECK_STR_EQ(got, want);
+	t_close(fd);
+}
+
+static void refuse_all(uint16_t port, bool is_ours)
+{
+	enum { LONG = (64 << 10) + 1 }; /* the last byte makes it too long */
+	char *line = malloc(4 + LONG);
+
+	for (int i = 0; i < REFUSED; i++)
+		if (is_ours || strcmp(refused[i].bytes, "*1048577\r\n"))
+			expect_refusal(port, refused[i].bytes,
+				       strlen(refused[i].bytes),
+				       refused[i].error);
+	T_CHECK(line != NULL);
+	memset(line, '1', 4 + LONG);
+	expect_refusal(port, line, LONG, "too big inline request");
+	line[0] = '*';
+	expect_refusal(port, line, LONG, "too big mbulk count string");
+	memcpy(line, "*1\r\n$", 5);
+	expect_refusal(port, line, 4 + LONG, "too big bulk count string");
+	free(line);
+}
+
 static void kv_dialogue_is_answered_as_redis_would(void **state)
 {
 	struct kv s;
@@ -295,8 +354,280 @@ static void kv_dialogue_is_answered_so_by_redis(void **state)
 	kv_spawn(&s, argv);
 	T_CHECK(kv_wait_text(&s, "Ready to accept connections"));
 	hold_dialogue(n, false);
+	refuse_all(n, false);
 	T_CHECK(kill(s.pid, SIGTERM) == 0);
 	kv_wait(&s);
+}
+
+/* ---- bytes cut anywhere ------------------------------------------------------------ */
+
+/* Arrays, inline requests, empty ones, quotes and a value with every kind of byte. */
+static const char stream[] =
+	"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$11\r\n\r\n*1\r\n$4\r\n\0\r\n"
+	"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING\r\n\r\n*0\r\n*-1\r\n"
+	"set \"a\\x20b\" 'c d'\r\nget \"a b\"\nEXISTS k k\r\n"
+	"*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nDEL\r\n$1\r\nk\r\nINCR n\r\nDEL n\r\n"
+	"*2\r\n$3\r\nGET\r\n$0\r\n\r\n*1\r\n$4\r\nping\r\n";
+static const char stream_replies[] =
+	OK "$11\r\n\r\n*1\r\n$4\r\n\0\r\n"
+	   "+PONG\r\n" OK BULK(3, "c d") ":2\r\n+PONG\r\n:1\r\n:1\r\n:1\r\n" NIL
+					 "+PONG\r\n";
+
+static void expect_replies(int fd, size_t cut)
+{
+	char got[sizeof stream_replies];
+
+	t_recv_exactly(fd, got, sizeof got - 1);
+	if (memcmp(got, stream_replies, sizeof got - 1))
+		T_FAIL("cut at %zu: %.*s", cut, (int)sizeof got - 1, got);
+}
+
+static void kv_requests_in_two_pieces_are_answered_alike(void **state)
+{
+	enum { LEN = sizeof stream - 1 };
+	struct kv s;
+	int fd;
+
+	(void)state;
+	kv_start(&s, "-m", "2", NULL, NULL);
+	fd = t_tcp_connect(s.port);
+	for (size_t cut = 0; cut <= LEN; cut++) {
+		t_send_all(fd, stream, cut);
+		/* The first piece is read by itself: what it asks is answered. */
+		if (cut == LEN / 2)
+			T_CHECK_INT_GT(recv(fd, (char[1]){0}, 1, MSG_PEEK), 0);
+		t_send_all(fd, stream + cut, LEN - cut);
+		expect_replies(fd, cut);
+	}
+	for (size_t i = 0; i < LEN; i++)
+		t_send_all(fd, stream + i, 1);
+	expect_replies(fd, 1);
+	t_close(fd);
+	kv_end(&s, SIGTERM);
+}
+
+static void kv_batch_of_requests_has_one_batch_of_replies(void **state)
+{
+	enum { N = 200 };
+	char ask[N * 6 + 1] = "", got[N * 7];
+	struct kv s;
+	int fd;
+
+	(void)state;
+	kv_start(&s, "-m", "1", NULL, NULL);
+	fd = t_tcp_connect(s.port);
+	for (int i = 0; i < N; i++)
+		memcpy(ask + i * 6, "PING\r\n", 7);
+	t_send_all(fd, ask, N * 6);
+	/* One write: all of it is there as soon as some is. */
+	T_CHECK_INT_EQ(t_recv(fd, got, sizeof got), (int)sizeof got);
+	t_close(fd);
+	kv_end(&s, SIGTERM);
+}
+
+static void kv_nonsense_is_refused_as_redis_would(void **state)
+{
+	struct kv s;
+	int fd;
+
+	(void)state;
+	kv_start(&s, NULL, NULL, NULL, NULL);
+	refuse_all(s.port, true);
+	fd = t_tcp_connect(s.port);
+	t_send_str(fd, "POST / HTTP/1.1\r\nHost: a\r\n\r\nSET a b\r\n");
+	T_CHECK_INT_EQ(t_recv_all(fd, (char[16]){0}, 16), 0);
+	t_close(fd);
+	fd = t_tcp_connect(s.port);
+	kv_expect(fd, "GET a\r\n", NIL);
+	t_send_str(fd, "QUIT\r\nSET a b\r\n");
+	T_CHECK_INT_EQ(t_recv_all(fd, (char[16]){0}, 16), 5);
+	t_close(fd);
+	kv_end(&s, SIGINT);
+}
+
+static void kv_limits_of_the_command_line_hold(void **state)
+{
+	static const char too_big[] = "*2\r\n$4\r\nECHO\r\n$1001\r\n";
+	char big[600];
+	struct kv s;
+	int fd, other;
+
+	(void)state;
+	kv_start(&s, "-b", "1000", "-c", "2");
+	expect_refusal(s.port, too_big, strlen(too_big), "invalid bulk length");
+	fd = t_tcp_connect(s.port);
+	memset(big, 'x', sizeof big);
+	memcpy(big, "APPEND a ", 9);
+	memcpy(big + sizeof big - 3, "\r\n", 3);
+	kv_expect(fd, big, ":588\r\n");
+	kv_expect(fd, big,
+		  "-ERR string exceeds maximum allowed size "
+		  "(proto-max-bulk-len)\r\n");
+	kv_expect(fd, "STRLEN a\r\n", ":588\r\n");
+	other = t_tcp_connect(s.port);
+	kv_expect(other, "PING\r\n", "+PONG\r\n");
+	t_close(t_tcp_connect(s.port));
+	{
+		int third = t_tcp_connect(s.port);
+
+		t_recv_all(third, big, sizeof big);
+		T_CHECK_STR_EQ(big, "-ERR max number of clients reached\r\n");
+		t_close(third);
+	}
+	T_CHECK_STR_HAS(kv_ask(fd, "INFO stats\r\n", 12),
+			"rejected_connections:2\r\n");
+	t_close(other);
+	t_close(fd);
+	kv_end(&s, SIGTERM);
+}
+
+/* ---- large, many, and gone --------------------------------------------------------- */
+
+static void kv_large_values_come_back_whole(void **state)
+{
+	enum { LEN = 5 << 20 };
+	static char value[LEN], got[LEN + 2];
+	char head[64];
+	struct kv s;
+	int fd;
+
+	(void)state;
+	for (size_t i = 0; i < LEN; i++)
+		value[i] = (char)(i * 2654435761u >> 13);
+	kv_start(&s, "-m", "2", NULL, NULL);
+	fd = t_tcp_connect(s.port);
+	snprintf(head, sizeof head, "*3\r\n$3\r\nSET\r\n$1\r\nv\r\n$%d\r\n",
+		 LEN);
+	t_send_str(fd, head);
+	t_send_all(fd, value, LEN);
+	t_send_str(fd, "\r\nGET v\r\nSTRLEN v\r\n");
+	t_recv_until(fd, head, sizeof head, "+OK\r\n$5242880\r\n");
+	t_recv_exactly(fd, got, LEN + 2);
+	T_CHECK(!memcmp(got, value, LEN) && !memcmp(got + LEN, "\r\n", 2));
+	t_recv_until(fd, head, sizeof head, ":5242880\r\n");
+	kv_expect(fd, "SET v small\r\n", OK);
+	kv_expect(fd, "GET v\r\n", BULK(5, "small"));
+	/* A value that never comes whole costs nobody else anything. */
+	t_send_str(fd, "*2\r\n$4\r\nECHO\r\n$5242880\r\n");
+	t_send_all(fd, value, LEN - 1);
+	t_close(fd);
+	fd = t_tcp_connect(s.port);
+	kv_expect(fd, "GET v\r\n", BULK(5, "small"));
+	t_close(fd);
+	kv_end(&s, SIGTERM);
+}
+
+static void kv_a_thousand_arguments_and_a_thousand_clients(void **state)
+{
+	enum { N = 1000 };
+	static int fds[N];
+	static char ask[N * 16 + 32], want[N * 8 + 32];
+	int n = sprintf(ask, "*%d\r\n$4\r\nMGET\r\n", N + 1);
+	int w = sprintf(want, "*%d\r\n", N);
+	struct kv s;
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		n += sprintf(ask + n, "$4\r\nk%03d\r\n", i);
+		w += sprintf(want + w, "$1\r\n1\r\n");
+	}
+	kv_start(&s, "-m", "2", NULL, NULL);
+	for (int i = 0; i < N; i++)
+		fds[i] = t_tcp_connect(s.port);
+	for (int i = 0; i < N; i++) {
+		char set[32];
+
+		snprintf(set, sizeof set, "INCR k%03d\r\n", i);
+		t_send_str(fds[i], set);
+	}
+	for (int i = 0; i < N; i++) {
+		char got[8];
+
+		t_recv_until(fds[i], got, sizeof got, ":1\r\n");
+	}
+	kv_expect(fds[7], ask, want);
+	T_CHECK_STR_HAS(kv_ask(fds[3], "INFO clients\r\n", 14),
+			"connected_clients:1000\r\n");
+	for (int i = 0; i < N; i++)
+		i % 2 ? t_close(fds[i]) : t_reset(fds[i]);
+	fds[0] = t_tcp_connect(s.port);
+	while (!strstr(kv_ask(fds[0], "INFO clients\r\n", 14),
+		       "connected_clients:1\r\n"))
+		;
+	t_close(fds[0]);
+	kv_end(&s, SIGTERM);
+}
+
+static void kv_keys_expire_whether_asked_for_or_not(void **state)
+{
+	struct kv s;
+	int fd;
+
+	(void)state;
+	kv_start(&s, NULL, NULL, NULL, NULL);
+	fd = t_tcp_connect(s.port);
+	for (int i = 0; i < 2000; i++) {
+		char set[48];
+
+		snprintf(set, sizeof set, "SET k%d v PX %d\r\n", i, 1 + i % 20);
+		kv_expect(fd, set, OK);
+	}
+	kv_expect(fd, "SET stays v PX 100000\r\n", OK);
+	/* Nobody asks for the keys; the counts say that they are gone. */
+	while (strcmp(kv_ask(fd, "DBSIZE\r\n", 8), ":1\r\n"))
+		;
+	T_CHECK_STR_HAS(kv_ask(fd, "INFO keyspace\r\n", 15),
+			"db0:keys=1,expires=1");
+	T_CHECK_STR_HAS(kv_ask(fd, "INFO stats\r\n", 12),
+			"expired_keys:2000\r\n");
+	kv_expect(fd, "SET soon v PX 1\r\n", OK);
+	while (strcmp(kv_ask(fd, "GET soon\r\n", 10), NIL))
+		;
+	t_close(fd);
+	kv_end(&s, SIGTERM);
+}
+
+/* What is there throughout a scan is found by it, though the tables grow and shrink. */
+static void kv_scan_finds_all_that_stays(void **state)
+{
+	enum { N = 3000 };
+	static bool found[N];
+	char line[96], cursor[24] = "0";
+	int fd, round = 0, n = 0;
+	struct kv s;
+
+	(void)state;
+	kv_start(&s, NULL, NULL, NULL, NULL);
+	fd = t_tcp_connect(s.port);
+	for (int i = 0; i < N; i++) {
+		snprintf(line, sizeof line, "SET s%04d v\r\n", i);
+		kv_expect(fd, line, OK);
+	}
+	do {
+		const char *reply, *p;
+
+		snprintf(line, sizeof line, "SCAN %s COUNT 20 MATCH s*\r\n",
+			 cursor);
+		reply = kv_ask(fd, line, strlen(line));
+		T_CHECK(sscanf(reply, "*2\r\n$%*d\r\n%23[0-9]", cursor) == 1);
+		for (p = reply; (p = strstr(p, "\r\ns")); p++) {
+			int i = atoi(p + 3);
+
+			T_CHECK(i >= 0 && i < N);
+			n += !found[i];
+			found[i] = true;
+		}
+		for (int i = 0; i < 50; i++) {
+			snprintf(line, sizeof line, "%s x%d v\r\n",
+				 round % 400 < 200 ? "SETNX" : "STRLEN",
+				 round * 50 + i);
+			kv_ask(fd, line, strlen(line));
+		}
+		T_CHECK_INT_LT(++round, 4 * N);
+	} while (strcmp(cursor, "0"));
+	T_CHECK_INT_EQ(n, N);
+	t_close(fd);
+	kv_end(&s, SIGTERM);
 }
 
 int main(void)
@@ -304,9 +635,19 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kv_dialogue_is_answered_as_redis_would),
 		cmocka_unit_test(kv_dialogue_is_answered_so_by_redis),
+		cmocka_unit_test(kv_requests_in_two_pieces_are_answered_alike),
+		cmocka_unit_test(kv_batch_of_requests_has_one_batch_of_replies),
+		cmocka_unit_test(kv_nonsense_is_refused_as_redis_would),
+		cmocka_unit_test(kv_limits_of_the_command_line_hold),
+		cmocka_unit_test(kv_large_values_come_back_whole),
+		cmocka_unit_test(
+			kv_a_thousand_arguments_and_a_thousand_clients),
+		cmocka_unit_test(kv_keys_expire_whether_asked_for_or_not),
+		cmocka_unit_test(kv_scan_finds_all_that_stays),
 	};
 
 	if (!kv_is_built())
 		return 77;
+	setenv("RINGGO_DEBUG", "leak=1", 1); /* goroutines left: kv_end looks */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
