@@ -78,17 +78,23 @@ void kvbuf_free(struct kvbuf *b)
 
 /* ---- replies ----------------------------------------------------------------------- */
 
-/* "$12\r\n" and its like. */
+enum { HEADER_MAX = KV_INT_MAX_LEN + 3 };
+
+/* "$12\r\n" and its like, at p; what follows it. */
+static char *put_header(char *p, char type, int64_t v)
+{
+	*p++ = type;
+	p += kv_format_int(p, v);
+	*p++ = '\r';
+	*p++ = '\n';
+	return p;
+}
+
 static void add_header(struct kvbuf *b, char type, int64_t v)
 {
-	char text[KV_INT_MAX_LEN + 3];
-	size_t n = 1;
-
-	text[0] = type;
-	n += kv_format_int(text + 1, v);
-	text[n++] = '\r';
-	text[n++] = '\n';
-	kvbuf_add(b, text, n);
+	if (!b->is_failed && kvbuf_reserve(b, HEADER_MAX))
+		b->len = (size_t)(put_header(b->data + b->len, type, v) -
+				  b->data);
 }
 
 void kvreply_error(struct kvbuf *b, const char *fmt, ...)
@@ -121,11 +127,15 @@ void kvreply_int(struct kvbuf *b, int64_t v)
 
 void kvreply_bulk(struct kvbuf *b, const void *data, size_t n)
 {
-	if (!kvbuf_reserve(b, n + KV_INT_MAX_LEN + 5))
+	char *p;
+
+	if (b->is_failed || !kvbuf_reserve(b, HEADER_MAX + n + 2))
 		return;
-	add_header(b, '$', (int64_t)n);
-	kvbuf_add(b, data, n);
-	kvbuf_add(b, "\r\n", 2);
+	p = put_header(b->data + b->len, '$', (int64_t)n);
+	if (n)
+		memcpy(p, data, n);
+	memcpy(p + n, "\r\n", 2);
+	b->len = (size_t)(p + n + 2 - b->data);
 }
 
 void kvreply_text(struct kvbuf *b, const char *text)

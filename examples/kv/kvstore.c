@@ -9,7 +9,10 @@
 #include "examples/kv/kvexpire.h"
 #include "examples/kv/kvhash.h"
 
-enum { MIN_BUCKETS = 16 };
+enum {
+	MIN_BUCKETS = 16,
+	SHORT_VALUE = 64, /* bytes; one cache miss fewer than elsewhere */
+};
 
 struct kvstore *kvstore_new(void)
 {
@@ -24,14 +27,25 @@ struct kvstore *kvstore_new(void)
 	return s;
 }
 
+static char *room_of(struct kvitem *it)
+{
+	return it->key + it->key_len;
+}
+
+static void free_item(struct kvitem *it)
+{
+	if (it->value != room_of(it))
+		free(it->value);
+	free(it);
+}
+
 static void clear(struct kvshard *shard)
 {
 	for (size_t i = 0; i < shard->n_buckets; i++)
 		for (struct kvitem *it = shard->buckets[i], *next; it;
 		     it = next) {
 			next = it->next;
-			free(it->value);
-			free(it);
+			free_item(it);
 		}
 	free(shard->buckets);
 	free(shard->heap);
@@ -125,8 +139,17 @@ struct kvitem *kvstore_find(const struct kvkey *k, int64_t now, bool is_read)
 	return it;
 }
 
-static struct kvitem *add(const struct kvkey *k)
+static size_t bytes_of(struct kvitem *it)
 {
+	size_t n = sizeof *it + it->key_len + it->room;
+
+	return it->value == room_of(it) ? n : n + it->cap;
+}
+
+/* For a value of len bytes, which is not there yet. */
+static struct kvitem *add(const struct kvkey *k, size_t len)
+{
+	uint32_t room = len > SHORT_VALUE ? 0 : len < 16 ? 16 : (uint32_t)len;
 	struct kvshard *shard = k->shard;
 	struct kvitem *it;
 
@@ -134,37 +157,44 @@ static struct kvitem *add(const struct kvkey *k)
 	    !resize(shard,
 		    shard->n_buckets ? 2 * shard->n_buckets : MIN_BUCKETS))
 		return NULL;
-	it = malloc(sizeof *it + k->len);
+	it = malloc(sizeof *it + k->len + room);
 	if (!it)
 		return NULL;
 	*it = (struct kvitem){.next = *bucket(shard, k->hash),
 			      .hash = k->hash,
-			      .key_len = (uint32_t)k->len};
+			      .key_len = (uint32_t)k->len,
+			      .room = room,
+			      .cap = room};
+	it->value = room_of(it);
 	memcpy(it->key, k->p, k->len);
 	*bucket(shard, k->hash) = it;
 	shard->n++;
-	shard->bytes += sizeof *it + k->len;
+	shard->bytes += bytes_of(it);
 	return it;
 }
 
-/* Room for len bytes of value, and not much more than twice that. */
+/* Room for len bytes of value, and not much more than twice that; what is there stays.
+ * A value that has left its place behind the key does not go back. */
 static bool fit(struct kvshard *shard, struct kvitem *it, size_t len,
 		bool is_growing)
 {
 	size_t cap = len < 16 ? 16 : is_growing ? len + len / 2 : len;
+	bool is_behind = it->value == room_of(it);
 	char *value;
 
-	if (len <= it->cap && it->cap <= 2 * cap)
+	if (len <= it->cap && (is_behind || it->cap <= 2 * cap))
 		return true;
 	if (cap > UINT32_MAX)
 		cap = UINT32_MAX;
-	value = realloc(it->value, cap);
+	value = realloc(is_behind ? NULL : it->value, cap);
 	if (!value)
 		return it->cap >= len;
+	if (is_behind)
+		memcpy(value, it->value, it->len);
+	shard->bytes -= bytes_of(it);
 	it->value = value;
-	shard->bytes += cap;
-	shard->bytes -= it->cap;
 	it->cap = (uint32_t)cap;
+	shard->bytes += bytes_of(it);
 	return true;
 }
 
@@ -173,7 +203,7 @@ struct kvitem *kvstore_put(const struct kvkey *k, struct kvitem *it,
 {
 	bool is_new = !it;
 
-	if (is_new && !(it = add(k)))
+	if (is_new && !(it = add(k, len)))
 		return NULL;
 	if (!fit(k->shard, it, len, !is_new && !data)) {
 		if (is_new)
@@ -195,9 +225,8 @@ void kvstore_remove(struct kvshard *shard, struct kvitem *it)
 	*p = it->next;
 	kvexpire_forget(shard, it);
 	shard->n--;
-	shard->bytes -= sizeof *it + it->key_len + it->cap;
-	free(it->value);
-	free(it);
+	shard->bytes -= bytes_of(it);
+	free_item(it);
 	if (shard->n_buckets > MIN_BUCKETS && shard->n < shard->n_buckets / 8)
 		(void)resize(shard, shard->n_buckets / 2);
 }

@@ -31,9 +31,10 @@ struct kvitem {
 	int64_t expires;  /* ms since 1970; 0: never */
 	uint32_t heap_at; /* index in the heap + 1; 0: not in it */
 	uint32_t key_len;
-	uint32_t len; /* bytes of the value */
-	uint32_t cap; /* bytes at value */
-	char *value;
+	uint32_t len;  /* bytes of the value */
+	uint32_t cap;  /* bytes at value */
+	uint32_t room; /* bytes for a short value behind the key */
+	char *value;   /* there, or an allocation of its own */
 	char key[];
 };
 
