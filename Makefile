@@ -197,7 +197,7 @@ run:
 ## bench: build and run the benchmarks, print a table and JSON (BENCH='micro --quick')
 bench:
 	$(SETUP) run
-	$(AGAIN) all benchmarks
+	$(AGAIN) all benchmarks examples
 	@RG_ROOT='$(CURDIR)' RG_BUILD='$(ABS_B)' CC='$(CC)' benchmarks/run $(BENCH)
 
 ## where: the folder of this configuration's products

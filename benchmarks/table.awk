@@ -98,7 +98,7 @@ function judge(f, m,    p, b, r, rival, who) {
 }
 
 function others(f,    i, n, names, text) {
-	n = split("uring epoll nginx", names, " ")
+	n = split("uring epoll nginx redis", names, " ")
 	for (i = 1; i <= n; i++)
 		if (has(f, names[i], 1))
 			text = text (text ? ", " : "") names[i] " " show(med[f, names[i], 1])
