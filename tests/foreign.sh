@@ -53,6 +53,7 @@ done
 started() {
 	local out=$1
 	shift
+	: >"$out"
 	"$@" >"$out" 2>&1 &
 	server=$!
 	for _ in {1..200}; do

@@ -28,6 +28,7 @@ command -v redis-cli >/dev/null && command -v redis-benchmark >/dev/null || {
 	exit 77
 }
 
+: >"$tmp/server"
 RINGGO_DEBUG=leak=1 "$server" -a 127.0.0.1:0 -s "$tmp/snapshot" >"$tmp/server" 2>&1 &
 pid=$!
 for _ in {1..200}; do

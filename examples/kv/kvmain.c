@@ -3,8 +3,9 @@
  * kv_server - a small server of keys and values that speaks Redis' protocol.
  *
  * It starts from its snapshot, serves until SIGTERM, SIGINT or SHUTDOWN, answers what it
- * has read by then, and leaves a snapshot: what it has acknowledged is in it. A second
- * signal ends it at once.
+ * has read by then, and leaves a snapshot: what it has acknowledged is in it. More
+ * signals of the kind change nothing: supervisors like to send them to a process and to
+ * its group.
  */
 #include "examples/kv/kvserver.h"
 
@@ -114,10 +115,8 @@ static int serve(struct kvserver *s)
 		err = rg_go_with(&background, expire_keys, s);
 	if (!err)
 		err = rg_waitgroup_go(&accepting, accept_clients, s);
-	if (!err) {
+	if (!err)
 		rg_chan_recv(s->stop, &why);
-		rg_signal_stop(s->stop);
-	}
 	rg_listener_close(s->listener);
 	rg_waitgroup_wait(&accepting);
 	kvclient_stop_all(s, stop_grace);
@@ -147,10 +146,12 @@ static int app(void *arg)
 		err = -ENOMEM;
 		goto free;
 	}
-	err = load(&s);
-	if (err)
-		goto free;
 	err = rg_signal_notify(s.stop, signals, 2);
+	if (err) {
+		fprintf(stderr, "kv: signals: %s\n", rg_strerror(err));
+		goto free;
+	}
+	err = load(&s);
 	if (!err)
 		err = start_listening(&s);
 	if (!err) {
@@ -161,8 +162,10 @@ static int app(void *arg)
 		err = err ? err : saved;
 	}
 free:
-	if (s.stop)
+	if (s.stop) {
+		rg_signal_stop(s.stop);
 		rg_chan_unref(s.stop);
+	}
 	kvstore_free(s.store);
 	return err != 0;
 }
@@ -262,6 +265,9 @@ int main(int argc, char **argv)
 	fit_clients(&options);
 	kvcrc_init();
 	kvcommand_init();
+	/* app listens for them. This is what counts before and after that. */
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
 	config.maxprocs = options.maxprocs;
 	return rg_run(&config, app, &options) != 0;
 }
