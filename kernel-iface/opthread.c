@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "kernel-iface/base/check.h"
+#include "kernel-iface/base/futexlock.h"
 #include "kernel-iface/base/rtlock.h"
 #include "kernel-iface/epcall.h"
 #include "kernel-iface/epring.h"
@@ -45,7 +46,7 @@ static struct {
 } pool = {.idle_ns = IDLE_NS};
 
 /* Engines that are open. Not the pool's lock: threads are made and joined under it. */
-static pthread_mutex_t users_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct futexlock users_lock;
 static int users;
 
 void opthread_set_idle_ns(int64_t ns)
@@ -222,7 +223,7 @@ int opthread_start(void)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&users_mutex);
+	futexlock_lock(&users_lock);
 	if (!users) {
 		rtlock_lock(&pool.lock);
 		pool.is_stopping = pool.has_begun = false;
@@ -232,7 +233,7 @@ int opthread_start(void)
 		rtlock_unlock(&pool.lock);
 	}
 	users += !err;
-	pthread_mutex_unlock(&users_mutex);
+	futexlock_unlock(&users_lock);
 	return err;
 }
 
@@ -253,7 +254,7 @@ void opthread_stop(void)
 {
 	const struct timespec nap = {0, 50 * 1000};
 
-	pthread_mutex_lock(&users_mutex);
+	futexlock_lock(&users_lock);
 	if (!--users) {
 		rtlock_lock(&pool.lock);
 		RG_ASSERT(list_is_empty(&pool.queue));
@@ -265,7 +266,7 @@ void opthread_stop(void)
 		} while (opthread_count());
 		join_ended();
 	}
-	pthread_mutex_unlock(&users_mutex);
+	futexlock_unlock(&users_lock);
 }
 
 void opthread_submit(struct op *op)
