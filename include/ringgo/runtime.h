@@ -194,7 +194,7 @@ typedef struct rg_stats {
 	int64_t preempt_refused; /* signals that found runtime code, or a
 				  * place where neither is allowed */
 	int64_t ring_epoll; /* 1: the rings are epoll instances, RINGGO_ENGINE */
-	int64_t ring_threads; /* gauge: helper threads of these */
+	int64_t ring_threads;           /* gauge: helper threads of these */
 	int64_t stack_bytes_given_back; /* of stacks long unused */
 } rg_stats;
 
