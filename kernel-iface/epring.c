@@ -133,6 +133,33 @@ void epring_close(struct ring *r)
 	opthread_stop();
 }
 
+/* Nothing is in flight: its lists are empty. */
+int epring_reopen(struct ring *r)
+{
+	struct epoll_event wake = {.events = EPOLLIN, .data.u64 = WAKE_DATA};
+	int err = opthread_start(), fd;
+
+	if (err)
+		return err;
+	fd = epoll_create1(EPOLL_CLOEXEC);
+	if (fd < 0) {
+		err = -errno;
+		goto stop_threads;
+	}
+	if (epoll_ctl(fd, EPOLL_CTL_ADD, r->wake_fd, &wake)) {
+		err = -errno;
+		goto close_epoll;
+	}
+	r->ep->fd = fd;
+	return 0;
+
+close_epoll:
+	close(fd);
+stop_threads:
+	opthread_stop();
+	return err;
+}
+
 void epring_forget(struct ring *r)
 {
 	rgk_free(r->ep);

@@ -54,6 +54,7 @@ enum {
 /* As ring_*, for a ring that was opened by epring_open. */
 int epring_open(struct ring *r);
 void epring_close(struct ring *r);
+int epring_reopen(struct ring *r);
 void epring_forget(struct ring *r);
 void epring_push(struct ring *r, const struct op_sqe *sqe, struct op *op);
 void epring_cancel(struct ring *r, struct op *op);

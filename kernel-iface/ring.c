@@ -112,7 +112,8 @@ static int init_queues(struct ring *r, unsigned entries)
 	return err;
 }
 
-static int open_uring(struct ring *r, unsigned entries)
+/* As large as may be, with the queues' state that this thread keeps. */
+static int open_queues(struct ring *r, unsigned entries)
 {
 	int err;
 
@@ -125,17 +126,26 @@ static int open_uring(struct ring *r, unsigned entries)
 	if (err)
 		return err;
 	io_uring_ring_dontfork(&r->uring);
+	r->taskrun_flag = r->setup_flags & IORING_SETUP_TASKRUN_FLAG;
+	/* Without it every enter looks the descriptor up: only slower. */
+	if (probe_has(PROBE_RING_FD))
+		io_uring_register_ring_fd(&r->uring);
+	return 0;
+}
+
+static int open_uring(struct ring *r, unsigned entries)
+{
+	int err = open_queues(r, entries);
+
+	if (err)
+		return err;
 	r->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (r->wake_fd < 0) {
 		err = -errno;
 		goto exit_queues;
 	}
-	r->taskrun_flag = r->setup_flags & IORING_SETUP_TASKRUN_FLAG;
 	r->wake_op.done = wake_done;
 	r->wake_op.fd = r->wake_fd;
-	/* Without it every enter looks the descriptor up: only slower. */
-	if (probe_has(PROBE_RING_FD))
-		io_uring_register_ring_fd(&r->uring);
 	return 0;
 
 exit_queues:
@@ -163,6 +173,24 @@ void ring_close(struct ring *r)
 		epring_close(r);
 	else
 		io_uring_queue_exit(&r->uring);
+}
+
+int ring_reopen(struct ring *r, unsigned entries)
+{
+	int err;
+
+	/* Nobody else looks at the queues while it is closed. */
+	memset(&r->uring, 0, sizeof r->uring);
+	err = r->ep ? epring_reopen(r) : open_queues(r, entries);
+	if (err)
+		return err;
+	/* The read went with the old ring. Relaxed: ours again. */
+	atomic_store_explicit(&r->wake_armed, 0, memory_order_relaxed);
+	atomic_store_explicit(&r->sleeping, 0, memory_order_relaxed);
+	rtlock_lock(&r->reap_lock);
+	r->closed = false;
+	rtlock_unlock(&r->reap_lock);
+	return 0;
 }
 
 void ring_forget(struct ring *r)

@@ -71,6 +71,10 @@ int ring_open(struct ring *r, unsigned entries);
 void ring_close(struct ring *r);
 void ring_forget(struct ring *r);
 
+/* ring_reopen - a closed ring, not forgotten, anew for the calling thread; counters go on
+ * and who wakes it may do so throughout. As ring_open; closed still on an error. */
+int ring_reopen(struct ring *r, unsigned entries);
+
 /*
  * ring_push - queue *sqe, which lives as long as op, for op (its gen is advanced).
  * Owner only. 0, or -EAGAIN when the SQ is full and the kernel takes no more before

@@ -30,6 +30,7 @@
 
 #include "kernel-iface/clock.h"
 #include "kernel-iface/textmap.h"
+#include "sched/lockthread.h"
 #include "sched/park.h"
 #include "sched/point.h"
 #include "sched/sched.h"
@@ -404,6 +405,8 @@ RG_CALLS_USER void *rg_blocking(void *(*fn)(void *), void *arg)
 	sched_point();
 	if (!is_goroutine())
 		return fn(arg);
+	if (lockthread_is_locked(getg()))
+		return lockthread_call(fn, arg);
 	r.gp = getg();
 	r.err = errno;
 	san_release(&r);

@@ -207,11 +207,14 @@ void bubble_ready(struct g *gp)
 	rtlock_unlock(&b->lock);
 }
 
+/* What has nothing to do with bubbles. */
+enum { G_KEPT = G_HIJACKED | G_LOCKED };
+
 void bubble_join(struct bubble *b, struct g *gp)
 {
 	gp->bubble = b;
 	gp->bubble_id = b->id;
-	gp->special = (uint8_t)((gp->special & G_HIJACKED) | G_IN_BUBBLE);
+	gp->special = (uint8_t)((gp->special & G_KEPT) | G_IN_BUBBLE);
 	rtlock_lock(&b->lock);
 	b->total++;
 	b->running++;
@@ -222,7 +225,7 @@ static void detach(struct g *gp)
 {
 	gp->bubble = NULL;
 	gp->bubble_id = 0;
-	gp->special &= G_HIJACKED;
+	gp->special &= G_KEPT;
 }
 
 void bubble_leave(struct g *gp)

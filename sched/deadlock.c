@@ -43,6 +43,8 @@ bool deadlock_is_likely_locked(void)
 		return false;
 	sched_for_each_m(mp)
 	{
+		if (mp->is_vacant)
+			continue; /* without a ring */
 		if (ring_inflight(&mp->ring) > 0 || ring_has_work(&mp->ring) ||
 		    mp->is_given)
 			return false;

@@ -150,6 +150,8 @@ void dumptext_header(struct dumptext *d, const struct gsnap *g)
 		textbuf_dec(d->b, (uint64_t)minutes);
 		textbuf_str(d->b, " minutes");
 	}
+	if (g->is_locked)
+		textbuf_str(d->b, ", locked to thread");
 	if (g->bubble_id) {
 		textbuf_str(d->b, ", synctest bubble ");
 		textbuf_dec(d->b, g->bubble_id);

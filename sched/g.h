@@ -83,7 +83,8 @@ enum {
 	G_IN_BUBBLE = 2,
 	G_BLOCKED = 4,
 	G_IS_ROOT = 8,
-	G_HIJACKED = 16 /* interrupt.h */
+	G_HIJACKED = 16, /* interrupt.h */
+	G_LOCKED = 32    /* lockthread.h */
 };
 
 struct m;

@@ -107,6 +107,7 @@ void gsnap_take(struct g *gp, const struct freeze_stack *own, struct gsnap *out)
 	out->state = (uint8_t)g_state(gp);
 	out->wait_reason = gp->wait_reason;
 	out->kind = gp->kind;
+	out->is_locked = gp->special & G_LOCKED;
 	out->is_unavailable = out->is_fresh = out->has_op = false;
 	out->fd = -1;
 	out->stack_size = (uint32_t)(gp->stack_hi - gp->stack_lo);

@@ -26,6 +26,7 @@ struct gsnap {
 	rg_time wait_since;   /* coarse clock */
 	uint8_t state, wait_reason, kind; /* g.h's enums */
 	bool is_unavailable; /* runs on a thread that could not be stopped */
+	bool is_locked;      /* to its thread */
 	bool is_fresh;       /* has not run yet: the stack is fn alone */
 	bool has_op;         /* an operation is in flight: */
 	uint8_t opcode;

@@ -20,6 +20,7 @@
 #include "kernel-iface/textmap.h"
 #include "sched/debugenv.h"
 #include "sched/freeze.h"
+#include "sched/lockthread.h"
 #include "sched/netpoll.h"
 #include "sched/pair.h"
 #include "sched/point.h"
@@ -102,6 +103,10 @@ static bool commit_pinned(struct g *gp, void *arg)
 	struct m *mp = arg;
 
 	g_set_state(gp, G_RUNNABLE);
+	if (lockthread_is_locked(gp)) {
+		lockthread_give_way(mp, gp);
+		return true;
+	}
 	rtlock_lock(&mp->pin_lock);
 	if (!mp->pinned.head)
 		mp->pinned_since = sched_coarse_now();

@@ -25,6 +25,9 @@
 
 struct wait_op;
 
+/* lockthread.h. ENDED: its goroutine ended locked, the thread follows. */
+enum m_bound { BOUND_NOT, BOUND_LOCKED, BOUND_ENDED };
+
 /* Bits of m.resume. */
 enum { RESUME_GRANTED = 1, RESUME_ASLEEP = 2, RESUME_POKED = 4 };
 
@@ -49,6 +52,12 @@ struct m {
 		pinned; /* preempted on this thread's stack; interrupt.h */
 	rg_time pinned_since; /* its head waits; coarse */
 
+	/* lockthread.h, I1 */
+	enum m_bound bound;
+	bool gave_way;       /* the goroutine did, when it stopped last */
+	struct g *bound_g;   /* LOCKED: the one it runs */
+	uint64_t lock_count; /* calls of rg_lock_os_thread that count */
+
 	/* const after start */
 	uint32_t id;
 	pthread_t thread;
@@ -56,6 +65,7 @@ struct m {
 	bool is_caller; /* rg_run's own thread */
 	bool has_thread;
 	bool is_late;       /* made by the maker; under control */
+	bool has_ring;      /* was opened once */
 	int start_err;      /* why it could not start */
 	struct m *next_all; /* list of all Ms */
 
@@ -63,17 +73,22 @@ struct m {
 	bool is_idle;
 	bool is_given;   /* own runs: a token came with the wake-up ... */
 	bool is_spinner; /* ... and was counted in nspinning */
+	bool is_ready;   /* bound_g may run */
+	bool is_urgent;  /* ... and waited for something before */
 	bool is_waking;  /* in a list of token_balance's, through ... */
 	struct m *next_granted;
+	bool is_vacant; /* its thread ended or is about to (pair.h, I5) */
 
 	/* any thread */
 	RG_CACHE_ALIGNED _Atomic(struct wait_op *) cancel_queue; /* LIFO */
+	_Atomic int cancels_due; /* asked for, or about to be, and not served */
 	_Atomic int64_t wakeups;
 	_Atomic uint32_t resume;  /* futex of an M stopped in the handler */
 	_Atomic uint32_t asked;   /* interrupt.h: what the next signal is for */
 	_Atomic uint32_t npinned; /* of pinned; written by this thread */
 	_Atomic uint32_t quiesced; /* outside the run queue's code since ... */
 	_Atomic bool is_joined;    /* may run (pair.c) */
+	_Atomic bool is_gone;      /* the thread of a vacant one ended */
 	clockid_t cpu_clock;       /* const after start */
 
 	struct ring ring;

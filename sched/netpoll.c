@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "kernel-iface/clock.h"
+#include "sched/lockthread.h"
 #include "sched/opgroup.h"
 #include "sched/wake.h"
 
@@ -92,6 +93,12 @@ static void remove_unsent(struct m *mp, struct wait_op *w)
 	w->unsent = false;
 }
 
+static void note_cancel(struct m *mp, int by)
+{
+	/* Relaxed: published by D3, with the request. */
+	atomic_fetch_add_explicit(&mp->cancels_due, by, memory_order_relaxed);
+}
+
 static void queue_cancel(struct wait_op *w)
 {
 	struct m *mp = w->mp;
@@ -118,9 +125,13 @@ void netpoll_cancel(struct wait_op *w, int err)
 						     memory_order_relaxed))
 		return;
 	state = atomic_load_explicit(&w->state, memory_order_relaxed);
+	/* Before anybody can find it both queued and done. */
+	note_cancel(mp, 1);
 	do {
-		if (state & WOP_DONE)
+		if (state & WOP_DONE) {
+			note_cancel(mp, -1);
 			return;
+		}
 		/* D3 release, pairs with D1: cancel_err. */
 	} while (!atomic_compare_exchange_weak_explicit(
 		&w->state, &state, state | WOP_QUEUED, memory_order_release,
@@ -136,6 +147,7 @@ void netpoll_cancel(struct wait_op *w, int err)
 static void wait_op_answered(struct op *op, int res, void *reaper)
 {
 	struct wait_op *w = container_of(op, struct wait_op, op);
+	struct m *mp = w->mp; /* w may be gone once it is answered */
 	uint32_t old = atomic_load_explicit(&w->state, memory_order_relaxed);
 
 	if (rg_unlikely(res == -ENOENT && !(old & WOP_DONE))) {
@@ -149,6 +161,7 @@ static void wait_op_answered(struct op *op, int res, void *reaper)
 					memory_order_acq_rel);
 	if (old & WOP_DONE)
 		end_wait(w, reaper);
+	note_cancel(mp, -1);
 }
 
 static rg_duration pause_of(const struct wait_op *w)
@@ -198,6 +211,7 @@ static bool serve_cancel(struct m *mp, struct wait_op *w)
 					memory_order_acq_rel);
 	if (old & WOP_DONE)
 		end_wait(w, &mp->reaped);
+	note_cancel(mp, -1);
 	return true;
 }
 
@@ -290,7 +304,10 @@ static void make_runnable(struct ready_list *from, struct gqueue *out)
 	for (; gp; gp = next) {
 		next = gp->schedlink;
 		g_set_state(gp, G_RUNNABLE);
-		gqueue_push(out, gp);
+		if (rg_unlikely(lockthread_is_locked(gp)))
+			lockthread_ready(gp);
+		else
+			gqueue_push(out, gp);
 	}
 }
 

@@ -12,10 +12,13 @@
 #include "sched/opwait.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include <ringgo/runtime.h>
 
 #include "kernel-iface/clock.h"
+#include "kernel-iface/op_wait.h"
 #include "sched/bubble.h"
 #include "sched/netpoll.h"
 #include "sched/sched.h"
@@ -213,15 +216,41 @@ void opwait_saw_input(void)
 	san_acquire(&io_order);
 }
 
+/*
+ * What a connect gives that is done again, because the first attempt ended unasked: the
+ * kernel goes on with what that one began.
+ */
+static RG_COLD int connect_rest(struct request *q, int res)
+{
+	int fd = q->sqe->sqe.fd, err = 0;
+	struct request rest = *q;
+	socklen_t len = sizeof err;
+	struct op_sqe sqe;
+
+	if (res == -EISCONN)
+		return 0;
+	if (res != -EALREADY)
+		return res;
+	op_poll(&sqe, fd, POLLOUT);
+	rest.sqe = &sqe;
+	res = attempt(&rest);
+	if (res < 0)
+		return res;
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) ? -errno : -err;
+}
+
 static int perform(struct request *q)
 {
 	int res;
 
 	if (q->fdesc && q->dir == FD_WRITE)
 		san_release(&io_order);
-	do {
+	res = attempt(q);
+	while (rg_unlikely(res == -EINTR)) {
 		res = attempt(q);
-	} while (res == -EINTR);
+		if (q->sqe->sqe.opcode == IORING_OP_CONNECT)
+			res = connect_rest(q, res);
+	}
 	if (q->fdesc && q->dir == FD_READ)
 		san_acquire(&io_order);
 	return res;

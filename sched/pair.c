@@ -4,7 +4,8 @@
  *
  * A late pair: the maker allocates it and starts its thread, which opens its ring and
  * reports; the maker makes the first pair's queue safe for company (I3), publishes P and
- * M, and lets the thread go. So nobody sees half a pair.
+ * M, and lets the thread go. So nobody sees half a pair. A vacant pair gets its thread in the
+ * same way, but is published already.
  */
 #include "sched/pair.h"
 
@@ -24,6 +25,7 @@
 #include "kernel-iface/clock.h"
 #include "sched/control.h"
 #include "sched/getg.h"
+#include "sched/lockthread.h"
 #include "sched/netpoll.h"
 #include "sched/proc.h"
 #include "sched/sigsetup.h"
@@ -92,19 +94,27 @@ static int prime_allocator(void)
 	return p ? 0 : -ENOMEM;
 }
 
+static int m_open_ring(struct m *mp)
+{
+	int err = mp->has_ring ? ring_reopen(&mp->ring, sched.ring_entries)
+			       : ring_open(&mp->ring, sched.ring_entries);
+
+	mp->has_ring |= !err;
+	return err;
+}
+
 static int m_begin(struct m *mp)
 {
 	int err = prime_allocator();
 
 	if (err)
 		return err;
-	err = ring_open(&mp->ring, sched.ring_entries);
+	err = m_open_ring(mp);
 	if (err)
 		return err;
 	err = sigsetup_thread_start();
 	if (err) {
 		ring_close(&mp->ring);
-		ring_forget(&mp->ring);
 		return err;
 	}
 	mp->thread = pthread_self();
@@ -129,12 +139,54 @@ static void m_end(struct m *mp)
 	getm_set(NULL);
 }
 
-/* Wait for the first token, run until the runtime stops. */
-static void m_loop(struct m *mp)
+/* I5. False: the runtime stops, which counts this M. */
+static bool become_vacant(struct m *mp)
 {
+	bool ok;
+
+	if (!lockthread_is_over(mp))
+		return false;
+	control_lock(); /* pair_await looks at nms */
+	rtlock_lock(&sched.lock);
+	ok = !sched_is_stopping();
+	mp->is_vacant = ok;
+	sched.nms -= ok;
+	rtlock_unlock(&sched.lock);
+	control_unlock();
+	if (!ok)
+		return false;
+	mp->tid = 0;
+	/* Relaxed: what sysmon does about it can wait for a round. */
+	atomic_fetch_add_explicit(&sched.nvacant, 1, memory_order_relaxed);
+	return true;
+}
+
+/* Wait for the first token, run until the runtime stops; true: the thread ends and the
+ * runtime goes on. */
+static bool m_loop(struct m *mp)
+{
+	bool is_vacant;
+
 	if (wake_first_p(mp))
 		proc_run(mp);
+	is_vacant = become_vacant(mp);
 	m_end(mp);
+	return is_vacant;
+}
+
+static void ring_bell(void)
+{
+	/* M1 release, pairs with M2. */
+	if (!atomic_exchange_explicit(&maker.bell, 1, memory_order_release))
+		syscall(SYS_futex, &maker.bell, FUTEX_WAKE_PRIVATE, 1, NULL,
+			NULL, 0);
+}
+
+static void tell_gone(struct m *mp)
+{
+	/* V1 release, pairs with V2. */
+	atomic_store_explicit(&mp->is_gone, true, memory_order_release);
+	ring_bell();
 }
 
 int pair_begin_own(struct m *m0)
@@ -184,8 +236,10 @@ static void *m_main(void *arg)
 	       is_pending(mp))
 		control_wait();
 	control_unlock();
-	m_loop(mp);
-	announce(&ms_ended);
+	if (m_loop(mp))
+		tell_gone(mp);
+	else
+		announce(&ms_ended);
 	return NULL;
 }
 
@@ -207,7 +261,7 @@ static void free_pair(struct m *mp)
 {
 	if (!mp)
 		return;
-	if (mp->tid) /* its ring was opened */
+	if (mp->has_ring)
 		ring_forget(&mp->ring);
 	timer_heap_free(&mp->own->timers);
 	rgk_free(mp->own);
@@ -337,7 +391,6 @@ int pair_keep_started(int n)
 		err = mp->start_err;
 		if (mp->has_thread)
 			pthread_join(mp->thread, NULL);
-		mp->tid = 0; /* no ring */
 		free_pair(mp);
 	}
 	atomic_store_explicit(&sched.all_ms, keep, memory_order_relaxed);
@@ -402,7 +455,7 @@ void pair_join(void)
 
 void pair_want(int n)
 {
-	int most = sched_nprocs() + PAIRS_SPARE;
+	int most = sched_nprocs() + PAIRS_SPARE + lockthread_count();
 	int old = atomic_load_explicit(&maker.want, memory_order_relaxed);
 
 	if (n > most)
@@ -418,10 +471,7 @@ void pair_want(int n)
 							  memory_order_relaxed))
 			break;
 	}
-	/* M1 release, pairs with M2. */
-	if (!atomic_exchange_explicit(&maker.bell, 1, memory_order_release))
-		syscall(SYS_futex, &maker.bell, FUTEX_WAKE_PRIVATE, 1, NULL,
-			NULL, 0);
+	ring_bell();
 }
 
 void pair_want_more(void)
@@ -440,10 +490,26 @@ static void note_refused(rg_time at)
 	atomic_store_explicit(&maker.refused, at, memory_order_relaxed);
 }
 
+bool pair_look_for_shortage(void)
+{
+	/* Relaxed, all of it: looked at again in a round. */
+	if (atomic_load_explicit(&sched.nvacant, memory_order_relaxed)) {
+		if (maker.is_started)
+			ring_bell();
+		return true;
+	}
+	if (!atomic_load_explicit(&sched.global_len, memory_order_relaxed) ||
+	    atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed) ||
+	    atomic_load_explicit(&sched.nbusy_ps, memory_order_relaxed))
+		return false;
+	pair_want_more();
+	return true;
+}
+
 bool pair_is_limit(void)
 {
 	return !maker.is_started || refused_at() ||
-	       sched_nps() >= sched_nprocs() + PAIRS_SPARE;
+	       sched_nps() >= sched_nprocs() + PAIRS_SPARE + lockthread_count();
 }
 
 static bool is_stopping(void)
@@ -456,7 +522,8 @@ static bool is_resting(struct p *pp)
 	bool is_resting;
 
 	rtlock_lock(&sched.lock);
-	is_resting = p_status(pp) == P_IDLE || p_status(pp) == P_SPARE;
+	is_resting = p_status(pp) == P_IDLE || p_status(pp) == P_SPARE ||
+		     p_status(pp) == P_AWAY;
 	rtlock_unlock(&sched.lock);
 	return is_resting;
 }
@@ -496,6 +563,14 @@ static bool end_solitude(struct p *pp)
 	return !is_stopping();
 }
 
+static void let_go(struct m *mp)
+{
+	control_lock();
+	atomic_store_explicit(&mp->is_joined, true, memory_order_relaxed);
+	control_changed();
+	control_unlock();
+}
+
 static void publish_pair(struct m *mp)
 {
 	rtlock_lock(&sched.lock);
@@ -504,10 +579,7 @@ static void publish_pair(struct m *mp)
 	publish_p(mp->own);
 	rtlock_unlock(&sched.lock);
 	token_join(mp->own);
-	control_lock();
-	atomic_store_explicit(&mp->is_joined, true, memory_order_relaxed);
-	control_changed();
-	control_unlock();
+	let_go(mp);
 }
 
 static void complain(int err)
@@ -558,28 +630,109 @@ static int make_one(void)
 			control_unlock();
 		} else {
 			pthread_join(mp->thread, NULL);
-			mp->tid = 0;
 		}
 	}
 	free_pair(mp);
 	return err;
 }
 
+/* ---- new threads for vacant pairs (I5) ---- */
+
+static void make_new(struct m *mp)
+{
+	mp->curg = mp->prev = NULL;
+	mp->p = NULL;
+	mp->commit = NULL;
+	mp->spinning = mp->owes_yield = false;
+	mp->bound = BOUND_NOT;
+	mp->start_err = 0;
+	mp->is_late = true;
+	/* Relaxed: its thread is started after this. */
+	atomic_store_explicit(&mp->is_joined, false, memory_order_relaxed);
+	atomic_store_explicit(&mp->resume, 0, memory_order_relaxed);
+	atomic_store_explicit(&mp->asked, 0, memory_order_relaxed);
+}
+
+/* Its new thread waits to be let go. */
+static void publish_again(struct m *mp)
+{
+	control_lock();
+	rtlock_lock(&sched.lock);
+	mp->is_vacant = false;
+	sched.nms++;
+	rtlock_unlock(&sched.lock);
+	control_unlock();
+	atomic_fetch_sub_explicit(&sched.nvacant, 1, memory_order_relaxed);
+	token_join(mp->own);
+	let_go(mp);
+}
+
+static int revive(struct m *mp)
+{
+	int ready, err;
+
+	if (!can_map(LATE_ROOM))
+		return -ENOMEM;
+	if (mp->has_thread)
+		pthread_join(mp->thread, NULL);
+	mp->has_thread = false;
+	make_new(mp);
+	control_lock();
+	ready = ms_ready;
+	control_unlock();
+	err = start_thread(mp);
+	if (err)
+		return err;
+	await_ready(ready + 1);
+	err = mp->start_err;
+	if (err) {
+		pthread_join(mp->thread, NULL);
+		mp->has_thread = false;
+		return err;
+	}
+	atomic_store_explicit(&mp->is_gone, false, memory_order_relaxed);
+	publish_again(mp);
+	return 0;
+}
+
+static int revive_all(void)
+{
+	struct m *mp;
+	int err = 0;
+
+	sched_for_each_m(mp)
+	{
+		/* V2 acquire, pairs with V1: the thread is done. */
+		if (!err && !is_stopping() &&
+		    atomic_load_explicit(&mp->is_gone, memory_order_acquire))
+			err = revive(mp);
+	}
+	return err;
+}
+
+/* What came of an attempt to make a thread. */
+static void note_outcome(int err)
+{
+	note_refused(err ? clock_now() : 0);
+	if (err && err != -ECANCELED && err != -ENOMEM)
+		complain(err);
+}
+
+static bool is_refused(void)
+{
+	return refused_at() && clock_now() < refused_at() + REFUSED_NS;
+}
+
 static void make_pairs(void)
 {
+	if (is_refused())
+		return;
+	note_outcome(revive_all());
 	/* Relaxed: after M2. */
-	while (!is_stopping() &&
-	       sched_nps() < atomic_load_explicit(&maker.want,
-						  memory_order_relaxed)) {
-		int err;
-
-		if (refused_at() && clock_now() < refused_at() + REFUSED_NS)
-			return;
-		err = make_one();
-		note_refused(err ? clock_now() : 0);
-		if (err && err != -ECANCELED && err != -ENOMEM)
-			complain(err);
-	}
+	while (!is_stopping() && !is_refused() &&
+	       sched_nps() <
+		       atomic_load_explicit(&maker.want, memory_order_relaxed))
+		note_outcome(make_one());
 }
 
 static void *maker_main(void *arg)

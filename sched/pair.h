@@ -10,7 +10,12 @@
  *   I3  with one pair the run queue works without locked instructions (runq.is_alone).
  *       Before a second one joins, the first is told, and has been seen outside the
  *       queue's code since (`quiesced`).
- *   I4  PAIRS_SPARE more than nprocs at most: a ring costs locked memory.
+ *   I4  PAIRS_SPARE more than nprocs at most, and one for each goroutine that is
+ *       locked to a thread: a ring costs locked memory.
+ *   I5  the thread of an M may end, with a goroutine that was locked to it
+ *       (lockthread.h). M and P are vacant until the maker has given them a new
+ *       thread; sysmon fires their timers meanwhile, and asks again when no thread
+ *       could be had. nms counts Ms that are not vacant.
  */
 #ifndef RG_SCHED_PAIR_H
 #define RG_SCHED_PAIR_H
@@ -62,6 +67,10 @@ void pair_want_more(void);
 
 /* There are as many as there may be (I4), or no more can be made. */
 bool pair_is_limit(void);
+
+/* pair_look_for_shortage - true: threads are missing (vacant Ms, or work and nobody to do
+ * it), and the maker was told. sysmon. */
+bool pair_look_for_shortage(void);
 
 /* The maker waits for the first pair (I3): whoever sees it computing kicks it. */
 bool pair_is_awaited(void);

@@ -18,6 +18,7 @@
 #include "sched/cancel.h"
 #include "sched/seed.h"
 #include "sched/interrupt.h"
+#include "sched/lockthread.h"
 #include "sched/switch.h"
 #include "sched/wake.h"
 
@@ -169,6 +170,10 @@ void switch_refused(struct m *mp, struct g *prev)
 
 	g_set_state(prev, G_RUNNABLE);
 	prev->wait_reason = WAIT_NONE;
+	if (lockthread_is_locked(prev)) {
+		lockthread_refused(mp);
+		return;
+	}
 	old = runq_set_next(&mp->p->runq, prev);
 	if (old)
 		sched_ready_tail(old);
@@ -191,14 +196,19 @@ static inline void make_runnable(struct g *gp)
 	g_set_state(gp, G_RUNNABLE);
 }
 
-/* A foreign thread is woken: true; a bubble hears that gp will run. */
+/* A foreign thread is woken, or the thread that gp is locked to: true; a bubble hears
+ * that gp will run. */
 static RG_NOINLINE bool ready_special(struct g *gp)
 {
-	if (gp->kind != G_FOREIGN) {
-		bubble_ready(gp);
-		return false;
+	if (gp->kind == G_FOREIGN) {
+		foreign_ready(gp);
+		return true;
 	}
-	foreign_ready(gp);
+	bubble_ready(gp);
+	if (!lockthread_is_locked(gp))
+		return false;
+	make_runnable(gp);
+	lockthread_ready(gp);
 	return true;
 }
 
@@ -269,6 +279,24 @@ void sched_ready_all(struct ready_list *l)
 
 /* ---- yield ---- */
 
+static bool commit_yield_locked(struct g *gp, void *arg)
+{
+	(void)arg;
+	g_set_state(gp, G_RUNNABLE);
+	lockthread_give_way(gp->m, gp);
+	return true;
+}
+
+/* What to do with gp, which yields. */
+static inline park_commit *leave_by(struct m *mp, struct g *gp,
+				    park_commit *usual)
+{
+	if (rg_likely(!(gp->special & (G_HIJACKED | G_LOCKED))))
+		return usual;
+	interrupt_leave(mp, gp);
+	return lockthread_is_locked(gp) ? commit_yield_locked : usual;
+}
+
 static bool commit_yield(struct g *gp, void *arg)
 {
 	(void)arg;
@@ -281,12 +309,12 @@ void sched_yield_g(void)
 {
 	struct m *mp = getm();
 	struct g *gp = mp->curg, *next = switch_pick(mp);
+	park_commit *commit = leave_by(mp, gp, commit_yield);
 
 	/* Nothing local, but a tick's housekeeping may find something. Only a
 	 * loop of yields comes here often; it must see the ring and timers. */
-	interrupt_leave(mp, gp);
 	gp->wait_reason = WAIT_NONE;
-	switch_to(mp, gp, next, commit_yield, NULL);
+	switch_to(mp, gp, next, commit, NULL);
 }
 
 static bool commit_yield_global(struct g *gp, void *arg)
@@ -301,10 +329,10 @@ void sched_yield_global(void)
 {
 	struct m *mp = getm();
 	struct g *gp = mp->curg;
+	park_commit *commit = leave_by(mp, gp, commit_yield_global);
 
-	interrupt_leave(mp, gp);
 	gp->wait_reason = WAIT_NONE;
-	switch_to(mp, gp, switch_pick(mp), commit_yield_global, NULL);
+	switch_to(mp, gp, switch_pick(mp), commit, NULL);
 }
 
 /* ---- waits with several ends ---- */

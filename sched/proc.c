@@ -20,6 +20,7 @@
 #include "kernel-iface/clock.h"
 #include "sched/netpoll.h"
 #include "sched/interrupt.h"
+#include "sched/lockthread.h"
 #include "sched/spawn.h"
 #include "sched/switch.h"
 #include "sched/token.h"
@@ -187,7 +188,7 @@ static bool may_spin(struct m *mp)
 	return true;
 }
 
-/* NULL: the runtime is stopping. */
+/* NULL: the runtime is stopping, or a goroutine ended locked (lockthread.h). */
 static struct g *find_runnable(struct m *mp)
 {
 	for (;;) {
@@ -197,6 +198,8 @@ static struct g *find_runnable(struct m *mp)
 
 		if (rg_unlikely(sched_is_stopping()))
 			return NULL;
+		if (rg_unlikely(mp->bound != BOUND_NOT))
+			return lockthread_find(mp);
 		if (seed_is_on()) {
 			gp = seed_find(mp);
 			if (gp || !wake_idle(mp))
@@ -259,11 +262,19 @@ static bool commit_dead(struct g *gp, void *arg)
 	return true;
 }
 
+static RG_COLD RG_NOINLINE void leave_specially(struct m *mp, struct g *gp)
+{
+	interrupt_leave(mp, gp);
+	if (lockthread_is_locked(gp))
+		lockthread_end(mp, gp);
+}
+
 void proc_exit_g(struct m *mp, struct g *gp)
 {
 	struct g *next;
 
-	interrupt_leave(mp, gp);
+	if (rg_unlikely(gp->special & (G_HIJACKED | G_LOCKED)))
+		leave_specially(mp, gp);
 	next = switch_pick(mp);
 	g_set_state(gp, G_DEAD);
 	san_release(gp); /* its stack, to the next goroutine on it */

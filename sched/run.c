@@ -35,6 +35,7 @@
 #include "sched/fdesc.h"
 #include "sched/getg.h"
 #include "sched/leak.h"
+#include "sched/lockthread.h"
 #include "sched/netpoll.h"
 #include "sched/pair.h"
 #include "sched/panic.h"
@@ -357,6 +358,7 @@ static bool finish_stop(int own)
 static RG_CALLS_USER void run_main(void *arg)
 {
 	(void)arg;
+	lockthread_leave_main();
 	main_result = leak_at_end(main_entry(main_arg));
 	/* Release in publish: the result before the status. */
 	publish(SCHED_STOPPING);

@@ -47,6 +47,7 @@ struct sched {
 	struct gqueue global;
 	struct list idle_ps, spare_ps, waiting_ps; /* token.h */
 	int nrunning;                              /* Ps */
+	bool turn_was_bound;                       /* token.h, I6 */
 	int nidle_ms;
 	struct m *_Atomic all_ms; /* newest first; next_all is const */
 	int nms;
@@ -60,6 +61,9 @@ struct sched {
 	_Atomic int nprocs;            /* tokens: Ps that may run at a time */
 	_Atomic int nidle_ps;          /* tokens that nobody uses */
 	_Atomic int nbusy_ps;          /* running, lost or waiting */
+	_Atomic int nlocked;           /* goroutines locked to threads */
+	_Atomic int nvacant;           /* Ms without a thread: pair.h */
+	_Atomic int nurgent;           /* of these, waiting for a token */
 	_Atomic uint64_t tokens_taken; /* written by sysmon */
 	_Atomic uint32_t settle; /* some running P has to settle: token.h */
 	_Atomic uint32_t global_len;

@@ -27,6 +27,7 @@
 #include "sched/cancel.h"
 #include "sched/labels.h"
 #include "sched/local.h"
+#include "sched/lockthread.h"
 #include "sched/point.h"
 #include "sched/proc.h"
 #include "sched/racelimit.h"
@@ -215,6 +216,16 @@ void spawn_recycle(struct p *pp, struct g *gp)
 	}
 	rtlock_lock(&sched.lock);
 	list_push(&sched.gfree[c], &sched.gfree_len[c], gp);
+	rtlock_unlock(&sched.lock);
+}
+
+void spawn_give_free(struct p *pp)
+{
+	unsigned c = sched.default_class;
+
+	rtlock_lock(&sched.lock);
+	list_move(&sched.gfree[c], &sched.gfree_len[c], &pp->gfree,
+		  &pp->gfree_len, UINT32_MAX);
 	rtlock_unlock(&sched.lock);
 }
 
@@ -486,8 +497,16 @@ int spawn_main(void (*fn)(void *arg), void *arg)
 {
 	struct sched_go_args args = {
 		.fn = fn, .arg = arg, .name = "main", .kind = G_USER};
+	struct g *gp;
+	int err = new_g(NULL, &args, NULL, &gp);
 
-	return sched_go(&args);
+	if (err)
+		return err;
+	if (seed_is_on())
+		global_put_one(gp);
+	else
+		lockthread_begin_main(getm(), gp);
+	return 0;
 }
 
 /* ---- death ---- */

@@ -30,12 +30,14 @@ struct g *spawn_g_at(unsigned class_index, uint64_t i);
  */
 uint32_t spawn_unneeded(unsigned class_index, bool *is_new);
 unsigned spawn_take_free(unsigned class_index, struct g **v, unsigned n);
+/* spawn_give_free - the dead goroutines of pp to the runtime's list. By its M. */
+void spawn_give_free(struct p *pp);
 
 /* The runtime ended: free what abandoned goroutines own (names, defers, contexts, labels, locals);
  * their defers do not run. */
 void spawn_forget_all(void);
 
-/* The main goroutine of rg_run: like sched_go, but returns the record. */
+/* The main goroutine of rg_run, by its caller's M, which runs it first. */
 int spawn_main(void (*fn)(void *arg), void *arg);
 
 #endif

@@ -44,7 +44,9 @@ static void add_rings(rg_stats *s)
 
 	sched_for_each_m(mp)
 	{
-		s->threads++;
+		/* Relaxed: a look. */
+		s->threads += !atomic_load_explicit(&mp->is_gone,
+						    memory_order_relaxed);
 		s->wakeups += atomic_load_explicit(&mp->wakeups,
 						   memory_order_relaxed);
 		s->ring_enters += get(&mp->ring.enters);

@@ -411,7 +411,9 @@ static struct round round_once(void)
 		return r;
 	atomic_store_explicit(&sched.coarse_now, r.now, memory_order_relaxed);
 	r.waiting =
-		atomic_load_explicit(&sched.global_len, memory_order_relaxed);
+		atomic_load_explicit(&sched.global_len, memory_order_relaxed) +
+		(uint32_t)atomic_load_explicit(&sched.nurgent,
+					       memory_order_relaxed);
 	sched_for_each_p(pp) {
 		r.waiting += runq_len(&pp->runq);
 	}
@@ -471,7 +473,7 @@ static void *sysmon_main(void *arg)
 		rg_time trim_at =
 			seed_is_on() ? RG_FOREVER : trim_round(clock_now());
 
-		if (r.is_active || r.did_help) {
+		if (r.is_active || r.did_help || pair_look_for_shortage()) {
 			quiet = 0;
 		} else if (is_all_idle() && ++quiet > QUIET_ROUNDS &&
 			   r.next_trace == RG_FOREVER) {

@@ -53,6 +53,11 @@ void token_set(struct p *pp, enum p_status status)
 		list_push_front(to, &pp->link);
 	}
 	sched.nrunning += (status == P_RUNNING) - (old == P_RUNNING);
+	if (pp->home->is_urgent)
+		atomic_fetch_add_explicit(&sched.nurgent,
+					  (status == P_WAITING) -
+						  (old == P_WAITING),
+					  memory_order_relaxed);
 	/* Relaxed: read without the lock as a hint. */
 	atomic_store_explicit(&pp->status, status, memory_order_relaxed);
 	/* Seq_cst, pairs with sysmon's look before its long sleep. */
@@ -75,6 +80,11 @@ static int nidle(void)
 	return atomic_load_explicit(&sched.nidle_ps, memory_order_relaxed);
 }
 
+static int nurgent(void)
+{
+	return atomic_load_explicit(&sched.nurgent, memory_order_relaxed);
+}
+
 static void note_settle(uint32_t bit, bool is_set)
 {
 	uint32_t old =
@@ -95,7 +105,8 @@ static void grant(struct p *pp, struct m **granted)
 	 * ends a sleep: set later it could be taken for the next grant. */
 	atomic_fetch_or_explicit(&mp->resume, RESUME_GRANTED,
 				 memory_order_release);
-	note_settle(SETTLE_DUE, false);
+	sched.turn_was_bound = mp->bound == BOUND_LOCKED;
+	note_settle(SETTLE_DUE, nurgent() > 0);
 	/* It got one before, lost it, and is to be woken for that one yet: that
 	 * will do, and its place in that list is needed. */
 	if (mp->is_waking)
@@ -158,7 +169,7 @@ static void wake_m(struct m *mp)
 	    RESUME_ASLEEP)
 		syscall(SYS_futex, &mp->resume, FUTEX_WAKE_PRIVATE, 1, NULL,
 			NULL, 0);
-	else
+	else if (mp != getm()) /* who looks before it sleeps */
 		ring_wake(&mp->ring);
 }
 
@@ -199,6 +210,15 @@ static void empty_queue(struct p *pp)
 	global_put(&out);
 }
 
+/* For what was put before a token was idle. */
+static void wake_for_rest(void)
+{
+	/* Fence, pairs with W2 of wake.c. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (wake_is_work_anywhere())
+		wake_p();
+}
+
 /* ---- blocked threads ---- */
 
 bool token_rob(struct p *pp)
@@ -233,7 +253,7 @@ bool token_take_away(struct p *pp)
 		pair_want_more();
 	token_wake_granted(granted);
 	token_rob(pp);
-	wake_p(); /* what waited while no token was idle */
+	wake_for_rest();
 	return ok;
 }
 
@@ -253,10 +273,65 @@ bool token_give_back(struct p *pp)
 
 /* ---- of the calling M ---- */
 
-void token_drop(struct m *mp)
+/* A lost P takes a token that is idle. Under the lock. */
+static void find_lost(struct p *pp)
+{
+	if (p_status(pp) != P_LOST || !nidle())
+		return;
+	token_set(first_of(&sched.idle_ps), P_SPARE);
+	token_set(pp, P_RUNNING);
+}
+
+/* I6: who got its token and ran nothing yet keeps it; nobody waits for its turn. Under
+ * the lock. */
+static bool is_turn_over(const struct p *pp)
+{
+	uint32_t settle =
+		atomic_load_explicit(&sched.settle, memory_order_relaxed);
+
+	return settle & SETTLE_EXCESS ||
+	       (settle & SETTLE_DUE &&
+		atomic_load_explicit(&pp->schedtick, memory_order_relaxed) !=
+			pp->turn_tick);
+}
+
+static enum p_status status_without(const struct m *mp)
+{
+	if (mp->bound != BOUND_NOT)
+		return mp->is_ready ? P_WAITING : P_AWAY;
+	return atomic_load_explicit(&mp->npinned, memory_order_relaxed)
+		       ? P_WAITING
+		       : P_SPARE;
+}
+
+/* I6. The spare pair that a bound M's token goes to, or NULL: it goes where
+ * token_balance sends it. Under the lock. */
+static struct p *successor(const struct m *mp)
 {
 	struct p *pp = mp->own;
+
+	if (mp->bound == BOUND_NOT || p_status(pp) != P_RUNNING ||
+	    sched.nrunning > sched_nprocs() || nidle() || !sched.global.len)
+		return NULL;
+	if (list_is_empty(&sched.waiting_ps) || mp->gave_way ||
+	    sched.turn_was_bound)
+		return first_of(&sched.spare_ps);
+	return NULL;
+}
+
+/* Under the lock. */
+static void hand_to(struct p *to)
+{
+	token_set(to, P_RUNNING);
+	to->home->is_given = true;
+	sched.turn_was_bound = false;
+}
+
+void token_drop(struct m *mp)
+{
+	struct p *pp = mp->own, *to;
 	struct m *granted;
+	bool is_short;
 
 	empty_queue(pp);
 	if (mp->spinning) {
@@ -267,14 +342,91 @@ void token_drop(struct m *mp)
 	}
 	rtlock_lock(&sched.lock);
 	mp->p = NULL;
-	token_set(pp, atomic_load_explicit(&mp->npinned, memory_order_relaxed)
-			      ? P_WAITING
-			      : P_SPARE);
+	to = successor(mp);
+	if (to)
+		hand_to(to);
+	token_set(pp, status_without(mp));
 	granted = token_balance();
+	/* Pairs that are there are asked to look by what follows. */
+	is_short =
+		sched.global.len && !to && !nidle() && mp->bound != BOUND_NOT;
+	if (nurgent())
+		note_settle(SETTLE_DUE, true);
+	rtlock_unlock(&sched.lock);
+	if (to)
+		wake_m(to->home);
+	token_wake_granted(granted);
+	if (is_short)
+		pair_want_more();
+	wake_for_rest();
+}
+
+/* ---- bound Ms ---- */
+
+void token_ready_bound(struct m *mp, bool is_urgent)
+{
+	struct p *pp = mp->own;
+	struct m *granted = NULL;
+
+	rtlock_lock(&sched.lock);
+	mp->is_ready = true;
+	mp->is_urgent = is_urgent;
+	/* Else its M is awake, and looks. */
+	if (p_status(pp) == P_AWAY) {
+		token_set(pp, P_WAITING);
+		granted = token_balance();
+		if (is_urgent && p_status(pp) == P_WAITING)
+			note_settle(SETTLE_DUE, true);
+	}
 	rtlock_unlock(&sched.lock);
 	token_wake_granted(granted);
-	wake_p(); /* for what was put before a token was idle */
 }
+
+/* Somebody could use the token of an M whose goroutine gives way. Under the lock. */
+static bool is_wanted(void)
+{
+	return !nidle() &&
+	       (!list_is_empty(&sched.waiting_ps) ||
+		(sched.global.len && !list_is_empty(&sched.spare_ps)));
+}
+
+bool token_turn_bound(struct m *mp)
+{
+	struct p *pp = mp->own;
+	bool runs;
+
+	if (!runq_is_empty(&pp->runq))
+		empty_queue(pp);
+	rtlock_lock(&sched.lock);
+	find_lost(pp);
+	runs = mp->is_ready && p_status(pp) == P_RUNNING && !is_turn_over(pp) &&
+	       !(mp->gave_way && is_wanted());
+	if (runs)
+		mp->is_ready = mp->is_urgent = false;
+	rtlock_unlock(&sched.lock);
+	return runs;
+}
+
+struct m *token_take_spare(void)
+{
+	struct p *pp;
+
+	rtlock_lock(&sched.lock);
+	pp = first_of(&sched.spare_ps);
+	if (pp)
+		token_set(pp, P_AWAY);
+	rtlock_unlock(&sched.lock);
+	return pp ? pp->home : NULL;
+}
+
+void token_adopt(struct m *mp)
+{
+	rtlock_lock(&sched.lock);
+	token_set(mp->own, P_AWAY);
+	rtlock_unlock(&sched.lock);
+}
+
+/* ---- unbound ones ---- */
 
 bool token_settle(struct m *mp)
 {
@@ -282,12 +434,8 @@ bool token_settle(struct m *mp)
 	bool keeps;
 
 	rtlock_lock(&sched.lock);
-	if (p_status(pp) == P_LOST && nidle()) {
-		token_set(first_of(&sched.idle_ps), P_SPARE);
-		token_set(pp, P_RUNNING);
-	}
-	keeps = p_status(pp) == P_RUNNING &&
-		!atomic_load_explicit(&sched.settle, memory_order_relaxed);
+	find_lost(pp);
+	keeps = p_status(pp) == P_RUNNING && !is_turn_over(pp);
 	rtlock_unlock(&sched.lock);
 	if (keeps)
 		return true;

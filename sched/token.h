@@ -13,10 +13,10 @@
  *              runs on, until it settles at its next look for work, or sysmon sees
  *              it computing and stops it;
  *   P_WAITING  none, but goroutines that only this M can run: it was stopped in a
- *              signal handler, or has preempted goroutines (interrupt.h). First come,
- *              first served;
- *   P_AWAY     none and no need of one: its M serves one locked goroutine, which waits,
- *              or was retired.
+ *              signal handler, or has preempted goroutines (interrupt.h), or one that
+ *              is locked to it is ready. First come, first served;
+ *   P_AWAY     none and no need of one: its M serves one locked goroutine, which waits
+ *              (lockthread.h), or its thread has ended.
  *
  *   I1  all of it is under sched.lock; counters are read without.
  *   I2  running + idle = nprocs as far as there are pairs; more run only after nprocs
@@ -27,6 +27,9 @@
  *   I5  nobody takes anything from a lost P but its token, and what lies in its run
  *       queue, as thieves do at any time: so no step of the M's own code can be
  *       surprised by the loss, and nothing has to be signalled.
+ *   I6  locked goroutines that are ready and goroutines in the global queue take turns
+ *       where each hand-over decides between them (sched.turn_was_bound): neither
+ *       starves the other. Who got a token runs something before it hands it on.
  * Rejected: Go's P handed on for real. The M that comes back would have to be kept from
  * touching it by a check at each entry into the runtime (0.5-1 ns each), or a signal would
  * have to end its system call with EINTR.
@@ -89,8 +92,23 @@ static inline bool token_must_settle(const struct m *mp)
 }
 
 /* The calling M gives its token up and keeps nothing in its queue; afterwards it has
- * no P. */
+ * no P. A bound one's goes to a spare pair at once when others are queued. */
 void token_drop(struct m *mp);
+
+/* ---- of Ms with a locked goroutine: lockthread.h ---- */
+
+/* token_ready_bound - mp's goroutine is ready: a token for it, at once or in its turn;
+ * is_urgent: it had waited, and whoever runs shall settle soon. Any thread. */
+void token_ready_bound(struct m *mp, bool is_urgent);
+
+/* token_turn_bound - the calling M, which has its P: true: its goroutine is ready, and
+ * the token is still its own; it is to run now. Else: token_drop. */
+bool token_turn_bound(struct m *mp);
+
+/* token_take_spare - an M that sleeps without need of a token, now away; NULL: none.
+ * token_adopt - mp, which sleeps or has not started yet, is away. */
+struct m *token_take_spare(void);
+void token_adopt(struct m *mp);
 
 /*
  * token_pass_on - the calling M, in a signal handler outside the runtime, gives its

@@ -50,6 +50,8 @@
 static void acquire_p(struct m *mp)
 {
 	mp->p = mp->own;
+	mp->p->turn_tick =
+		atomic_load_explicit(&mp->p->schedtick, memory_order_relaxed);
 	sysmon_notify();
 }
 
@@ -135,7 +137,7 @@ void wake_for_timer(struct p *pp)
 }
 
 /* S3: something to run. */
-static bool is_work_anywhere(void)
+bool wake_is_work_anywhere(void)
 {
 	struct p *pp;
 
@@ -249,7 +251,7 @@ static void sleep_in_ring(struct m *mp, int64_t max)
 }
 
 /* S4, S5. */
-static void sleep_idle(struct m *mp)
+static void sleep_idle(struct m *mp, int64_t max)
 {
 	bool is_last, is_given;
 
@@ -273,7 +275,7 @@ static void sleep_idle(struct m *mp)
 	}
 	if (rg_unlikely(is_last))
 		deadlock_check();
-	sleep_in_ring(mp, is_last ? DEADLOCK_RECHECK_NS : -1);
+	sleep_in_ring(mp, is_last ? DEADLOCK_RECHECK_NS : max);
 	atomic_store_explicit(&mp->ring.sleeping, 0, memory_order_relaxed);
 	rtlock_lock(&sched.lock);
 	mp->is_idle = false;
@@ -294,7 +296,7 @@ static bool resume(struct m *mp)
 	netpoll_reap(mp);
 	if (accept_given(mp))
 		return true;
-	if (!mp->reaped.head && !is_timer_due(mp) && !is_work_anywhere())
+	if (!mp->reaped.head && !is_timer_due(mp) && !wake_is_work_anywhere())
 		return false;
 	if (take_token(mp)) {
 		if (!mp->reaped.head)
@@ -305,7 +307,15 @@ static bool resume(struct m *mp)
 	global_put(&ready);
 	if (is_timer_due(mp))
 		timer_heap_run(&mp->own->timers, clock_now());
-	return false;
+	/* It may have readied the goroutine that is locked to mp. */
+	return accept_given(mp);
+}
+
+bool wake_nap(struct m *mp, int64_t max)
+{
+	netpoll_serve(mp);
+	sleep_idle(mp, max);
+	return resume(mp);
 }
 
 bool wake_first_p(struct m *mp)
@@ -313,9 +323,7 @@ bool wake_first_p(struct m *mp)
 	do {
 		if (sched_is_stopping())
 			return false;
-		netpoll_serve(mp);
-		sleep_idle(mp);
-	} while (!resume(mp));
+	} while (!wake_nap(mp, -1));
 	return true;
 }
 
@@ -324,7 +332,7 @@ bool wake_idle(struct m *mp)
 	if (!release_p(mp))
 		return true;
 	/* S3. */
-	if (is_work_anywhere() && take_token(mp)) {
+	if (wake_is_work_anywhere() && take_token(mp)) {
 		start_spinning(mp);
 		return true;
 	}

@@ -32,8 +32,13 @@ void global_put_one(struct g *gp);
  * is work and a P; false: the runtime is stopping. */
 bool wake_idle(struct m *mp);
 
-/* The calling M holds no P: sleep until it gets it; false: stopping. */
+/* The calling M holds no P: sleep until it gets it; false: stopping. wake_nap - once, for max
+ * ns (-1: no limit): true: it got it. */
 bool wake_first_p(struct m *mp);
+bool wake_nap(struct m *mp, int64_t max);
+
+/* S3: something is queued to be run. */
+bool wake_is_work_anywhere(void);
 
 /* The calling M stopped spinning because it found work. */
 void wake_stop_spinning(struct m *mp);

@@ -111,8 +111,27 @@ RG_API void rg_preempt_disable(void);
 RG_API void rg_preempt_enable(void);
 
 /*
+ * rg_lock_os_thread - from now on this goroutine runs on the thread it is on, and that
+ * thread runs nothing else: for libraries that keep their state in thread-locals, and for
+ * what belongs to a thread (setns, unshare, credentials, its name). Calls nest;
+ * rg_unlock_os_thread undoes one; without any it does nothing. What a locked goroutine
+ * starts is not locked. One that ends locked takes its thread, and what was done to it,
+ * along. rg_run's entry, when it locks first thing, has the thread that called rg_run;
+ * that one is not ended, but runs nothing more.
+ * While locked a park costs two wake-ups of threads, and rg_blocking calls in place.
+ * Panics when it is one of 512 threads, locked or needed for the others. Where no thread
+ * can be had for the others (said on stderr once) they wait until one can. When
+ * goroutines preempted on this thread are waiting for it the caller goes to another one
+ * first: it parks then. On a foreign thread, and under RINGGO_SEED, which has one thread:
+ * nothing.
+ */
+RG_API void rg_lock_os_thread(void);
+RG_API void rg_unlock_os_thread(void);
+
+/*
  * rg_blocking - run fn(arg) on a helper thread while this goroutine is parked; in
- * place where no thread can be had, or on a foreign thread. Returns fn's result.
+ * place where no thread can be had, in a goroutine that is locked to its thread, or on a
+ * foreign thread. Returns fn's result.
  */
 RG_API void *rg_blocking(void *(*fn)(void *), void *arg);
 
