@@ -19,6 +19,7 @@
 #include "sched/getg.h"
 #include "sched/park.h"
 #include "sched/point.h"
+#include "sched/procslimit.h"
 #include "sched/sched.h"
 #include "sched/seed.h"
 #include "sched/token.h"
@@ -74,7 +75,10 @@ int rg_gomaxprocs(int n)
 		return 0;
 	if (seed_is_on()) /* logical ones, const */
 		return seed_procs();
-	return n > 0 ? token_set_procs(n) : sched_nprocs();
+	if (n <= 0)
+		return sched_nprocs();
+	procslimit_fix();
+	return token_set_procs(n);
 }
 
 int rg_num_cpu(void)

@@ -41,6 +41,7 @@
 #include "sched/panic.h"
 #include "sched/interrupt.h"
 #include "sched/proc.h"
+#include "sched/procslimit.h"
 #include "sched/seed.h"
 #include "sched/sigsetup.h"
 #include "sched/spawn.h"
@@ -98,6 +99,7 @@ static int configure(const rg_config *config)
 	static const rg_config none;
 	size_t stack;
 	int class_index;
+	bool follows;
 	long n;
 
 	debugenv_read();
@@ -105,7 +107,11 @@ static int configure(const rg_config *config)
 		config = &none;
 	n = env_number("RINGGO_MAXPROCS");
 	if (!n)
-		n = config->maxprocs > 0 ? config->maxprocs : cpus_usable();
+		n = config->maxprocs;
+	follows = n <= 0;
+	if (follows)
+		n = cpus_procs();
+	procslimit_start(follows ? (int)n : 0);
 	nprocs_wanted =
 		seed_start(n > SCHED_MAX_PROCS ? SCHED_MAX_PROCS : (int)n);
 	stack = (size_t)env_number("RINGGO_STACK");

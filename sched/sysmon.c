@@ -26,6 +26,7 @@
  *       An M that is blocked or stopped gives up the goroutines pinned to it when they
  *       have waited for INTERRUPT_UNPIN_NS.
  *   Y7  memory of stacks that nobody uses goes back, a little a round (trim.h).
+ *   Y8  the default number of Ps follows affinity mask and cgroup (procslimit.h).
  * It sleeps 50 us after a round in which it had to step in, doubling up to 1 ms while
  * Ps run (no longer than until the first timer of those that compute), and without
  * limit (futex) when nothing ran for QUIET_ROUNDS; an M that takes a token wakes it
@@ -53,6 +54,7 @@
 #include "sched/netpoll.h"
 #include "sched/pair.h"
 #include "sched/interrupt.h"
+#include "sched/procslimit.h"
 #include "sched/sched.h"
 #include "sched/schedtrace.h"
 #include "sched/seed.h"
@@ -421,6 +423,7 @@ static struct round round_once(void)
 	if (r.waiting && has_idle_token())
 		wake_p();
 	r.did_help |= token_check_due(r.now, INTERRUPT_SLICE_NS);
+	procslimit_look(r.now);
 	sched_for_each_p(pp) {
 		look_after(&r, pp);
 	}

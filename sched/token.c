@@ -515,22 +515,35 @@ bool token_check_due(rg_time now, int64_t ns)
 	return is_due;
 }
 
-int token_set_procs(int n)
+static int set_procs(int n, const _Atomic bool *still)
 {
-	struct m *granted;
+	struct m *granted = NULL;
 	int old;
 
 	if (n > SCHED_MAX_PROCS)
 		n = SCHED_MAX_PROCS;
 	rtlock_lock(&sched.lock);
 	old = sched_nprocs();
-	/* Relaxed: a number that may change at any time. */
-	atomic_store_explicit(&sched.nprocs, n, memory_order_relaxed);
-	granted = token_balance();
+	/* Relaxed: cleared before the lock was taken to set a number. */
+	if (!still || atomic_load_explicit(still, memory_order_relaxed)) {
+		/* Relaxed: a number that may change at any time. */
+		atomic_store_explicit(&sched.nprocs, n, memory_order_relaxed);
+		granted = token_balance();
+	}
 	rtlock_unlock(&sched.lock);
 	token_wake_granted(granted);
 	hurry_all();
-	pair_want(n);
+	pair_want(sched_nprocs());
 	wake_p();
 	return old;
+}
+
+int token_set_procs(int n)
+{
+	return set_procs(n, NULL);
+}
+
+void token_follow_procs(int n, const _Atomic bool *still)
+{
+	(void)set_procs(n, still);
 }

@@ -120,7 +120,9 @@ bool token_pass_on(struct m *mp);
 /* The head of those that wait has done so for ns: have somebody settle. sysmon. */
 bool token_check_due(rg_time now, int64_t ns);
 
-/* rg_gomaxprocs. Returns the former number. */
+/* rg_gomaxprocs. Returns the former number. token_follow_procs - the same if *still
+ * holds under the lock. */
 int token_set_procs(int n);
+void token_follow_procs(int n, const _Atomic bool *still);
 
 #endif

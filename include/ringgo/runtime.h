@@ -19,7 +19,8 @@ RG_BEGIN_DECLS
 #define RG_NO_SIGPIPE 4u /* SIGPIPE keeps its disposition */
 
 typedef struct rg_config {
-	int maxprocs;      /* how many Ps run goroutines; 0: as many as CPUs */
+	int maxprocs; /* how many Ps run goroutines; 0: as many as the process may
+		       * use CPUs, which is looked at again each second */
 	size_t stack_size; /* usable bytes of a goroutine's stack; 0: 46 KiB */
 	unsigned ring_entries; /* submission entries per ring; 0: 256 */
 	unsigned flags;
@@ -85,6 +86,9 @@ RG_API void rg_set_name(const char *fmt, ...) RG_PRINTF(1, 2); /* 31 bytes */
  * most) is the number from now on: more run within a millisecond or so (their threads
  * are made in the background), fewer as soon as those that run next park or are
  * preempted. Returns the former number; 0 without a runtime. Never parks.
+ * Unless a number was given (here, in rg_config, by RINGGO_MAXPROCS) it follows the
+ * affinity mask and the cgroup's CPU limit (rounded up, at least 2) while goroutines
+ * run, once a second.
  */
 RG_API int rg_gomaxprocs(int n);
 RG_API int rg_num_cpu(void); /* affinity mask and cgroup CPU limit heeded */
