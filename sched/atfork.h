@@ -7,7 +7,8 @@
  * need the runtime; what does ends it with a message (kernel-iface/base/forked.h).
  *   I1  in such a child no thread has an M: the code that runs there is a foreign
  *       thread's to every call, also on the stack of a goroutine.
- *   I2  a fork while no runtime runs leaves no mark: the child may start one.
+ *   I2  a fork while no runtime runs leaves no mark: the child may start one. With the
+ *       mark rg_run and rg_start say what it is, and return -EBUSY.
  * posix_spawn, vfork and clone(2) do not run these handlers: the first two share the
  * parent's memory, which must not be marked; the last is its caller's affair.
  */

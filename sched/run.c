@@ -25,6 +25,7 @@
 #include <time.h>
 
 #include "kernel-iface/alloc.h"
+#include "kernel-iface/base/forked.h"
 #include "kernel-iface/clock.h"
 #include "kernel-iface/cpus.h"
 #include "kernel-iface/probe.h"
@@ -236,6 +237,13 @@ static int claim_start(void)
 {
 	int err = 0;
 
+	/* First: the lock may be held by a thread that is not here. */
+	if (forked_is_child) {
+		fputs("ringgo: cannot start: after fork the runtime is the "
+		      "parent's: use rg_command or exec\n",
+		      stderr);
+		return -EBUSY;
+	}
 	control_lock();
 	/* Not the status: preparing a start clears it for a while. */
 	if (has_stragglers || is_claimed)

@@ -32,7 +32,8 @@ typedef struct rg_config {
  *
  * Returns what entry returns; other goroutines end with it and their defers do not
  * run. Cannot start: says why on stderr and returns a negative errno (-EBUSY: a
- * runtime is running already, or a goroutine of a former one never came back).
+ * runtime is running already, or was in the parent when it forked, or a goroutine of
+ * a former one never came back).
  * May be called again after it returned. NULL config: defaults. Threads of the host
  * are not inside calls of this library when the runtime ends (as with rg_stop).
  */

@@ -230,6 +230,40 @@ static void atfork_goroutine_that_returns_in_the_child_is_refused(void **state)
 	t_run_with(2, goroutine_returns_in_child, NULL);
 }
 
+/* A new runtime is refused, too: by an error, as the child may do without. */
+static int empty_main(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void starts_anew(void *arg)
+{
+	(void)arg;
+	T_CHECK_INT_EQ(rg_start(NULL), -EBUSY);
+	T_CHECK_INT_EQ(rg_run(NULL, empty_main, NULL), -EBUSY);
+}
+
+static void child_starts_anew(void *arg)
+{
+	static const char line[] =
+		"ringgo: cannot start: after fork the runtime is the "
+		"parent's: use rg_command or exec\n";
+	struct outcome o;
+
+	(void)arg;
+	fork_and(starts_anew, NULL, &o);
+	T_CHECK(WIFEXITED(o.status) && WEXITSTATUS(o.status) == 0);
+	T_CHECK(!strncmp(o.said, line, sizeof line - 1));
+	T_CHECK_STR_EQ(o.said + sizeof line - 1, line);
+}
+
+static void atfork_child_that_starts_a_runtime_is_told_of_the_fork(void **state)
+{
+	(void)state;
+	t_run_with(2, child_starts_anew, NULL);
+}
+
 /* A panic of the child speaks of the child only. */
 static void panics(void *arg)
 {
@@ -414,6 +448,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(atfork_child_that_needs_the_runtime_is_refused),
+		T(atfork_child_that_starts_a_runtime_is_told_of_the_fork),
 		T(atfork_goroutine_that_returns_in_the_child_is_refused),
 		T(atfork_panic_in_the_child_is_reported),
 		T(atfork_child_may_do_what_does_not_wait),
