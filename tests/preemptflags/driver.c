@@ -6,15 +6,19 @@
  *	driver             victims linked in; the program has declared itself
  *	driver OBJECT.so   victims of an object that is loaded and declared; before it
  *	                   is, it may be left at its return only
+ *	driver refused     victims linked in, statically with malloc: its stacks are
+ *	                   never left
  * RG_PREEMPTIONS: signals for each victim (1000). Exit code 77: not on this machine.
  */
 #include <dlfcn.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <ringgo/runtime.h>
 
 #define print_message printf
 #include "tests/kernel-iface/preemptbed.h"
+#include "kernel-iface/textmap.h"
 #include "tests/preemptflags/victims.h"
 
 extern const struct victim victims[] __attribute__((weak));
@@ -24,6 +28,7 @@ enum { SEEDS = 16, FRAMES = 200 };
 static uint64_t wanted = 1000;
 static uint64_t expected[SEEDS], wrong, rounds;
 static uint64_t looks, broken_off;
+static bool is_refused;
 static uintptr_t body_start, body_end;
 
 static uint64_t handled(void)
@@ -84,6 +89,8 @@ static int run(const struct victim *v, bool is_declared)
 	refused = by[SAFEPOINT_EXCEPTION] + by[SAFEPOINT_LINKER];
 	if (wrong)
 		return fail(v, "a result is wrong");
+	if (is_refused)
+		return seen ? fail(v, "stopped beside malloc") : 0;
 	if (is_declared && ((bed.switches > 100 && !looks) || broken_off))
 		return fail(v, "frames are not seen");
 	if (is_declared && seen < 10 + (wanted - refused) / 4)
@@ -96,7 +103,7 @@ static int run(const struct victim *v, bool is_declared)
 
 int main(int argc, char **argv)
 {
-	const struct victim *all = argc > 1 ? NULL : victims;
+	const struct victim *all = victims;
 	const char *n = getenv("RG_PREEMPTIONS");
 	void *object = NULL;
 	int failures = 0;
@@ -108,13 +115,19 @@ int main(int argc, char **argv)
 		puts("no trampolines on this machine");
 		return 77;
 	}
+	is_refused = argc > 1 && !strcmp(argv[1], "refused");
+	if (is_refused != textmap_malloc_is_inside()) {
+		puts("FAILED: where is malloc?");
+		return 1;
+	}
 	if (rg_preempt_allow((const void *)(uintptr_t)&main) ||
-	    !cfi_procedure((uintptr_t)&body, &body_start, &body_end)) {
+	    (!is_refused &&
+	     !cfi_procedure((uintptr_t)&body, &body_start, &body_end))) {
 		puts("FAILED: the program cannot be declared");
 		return 1;
 	}
 	bed.on_home = look;
-	if (argc > 1) {
+	if (argc > 1 && !is_refused) {
 		object = dlopen(argv[1], RTLD_NOW);
 		all = object ? dlsym(object, "victims") : NULL;
 		if (!all) {
@@ -128,6 +141,6 @@ int main(int argc, char **argv)
 		}
 	}
 	for (const struct victim *v = all; v->name; v++)
-		failures += run(v, true);
+		failures += run(v, !is_refused);
 	return failures ? 1 : 0;
 }

@@ -85,5 +85,20 @@ gcc -std=gnu11 -O2 "${warn[@]}" -o "$tmp/loads" "$tmp/driver.o" \
 	run "a loaded object" "$tmp/loads" "$tmp/v.so" ||
 	fail "the loaded object is not built"
 
+# Everything in one object, malloc, too. Where there are no static libraries: nothing.
+static=(-std=gnu11 -O2 -fPIE -static-pie)
+echo 'int main(void) { return 0; }' >"$tmp/probe.c"
+if gcc "${static[@]}" -o "$tmp/probe" "$tmp/probe.c" "${libs[@]}" 2>/dev/null; then
+	# The linker's warning: dlopen in a static program, which is not called here.
+	if gcc "${static[@]}" "${warn[@]}" -o "$tmp/static" tests/preemptflags/driver.c \
+		tests/preemptflags/victims.c "$RG_BUILD/libringgo-internal.o" \
+		"${libs[@]}" 2>"$tmp/out"; then
+		run "-static-pie" "$tmp/static" refused
+	else
+		cat "$tmp/out"
+		fail "-static-pie is not built"
+	fi
+fi
+
 [ $status = 0 ] && echo "preemptflags: $runs programs, $RG_PREEMPTIONS signals a victim"
 exit $status
