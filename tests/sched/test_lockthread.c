@@ -498,6 +498,68 @@ static void lockthread_is_preempted_and_stays_on_its_thread(void **state)
 	}
 }
 
+/* ---- I4: who was preempted on a thread has it to itself until it parks ---- */
+
+static void computes_in_place(void *arg)
+{
+	int here = tid();
+
+	while (!enough) {
+		for (int i = 0; i < 1000; i++)
+			sink += (uint64_t)i;
+		/* Its thread-locals are there. */
+		T_CHECK_INT_EQ(tid(), here);
+		check_place();
+	}
+	rg_waitgroup_done(arg);
+}
+
+static bool has_two_threads(void *arg)
+{
+	rg_stats s;
+
+	(void)arg;
+	T_CHECK_INT_EQ(rg_stats_read(&s, sizeof s), 0);
+	return s.threads >= 2;
+}
+
+static void moves_body(void *arg)
+{
+	int moved = 0;
+
+	(void)arg;
+	rg_gomaxprocs(2);
+	T_WAIT_UNTIL(has_two_threads, NULL);
+	rg_gomaxprocs(1);
+	enough = false;
+	rg_waitgroup_add(&wg, 1);
+	T_CHECK_INT_EQ(rg_go(computes_in_place, &wg), 0);
+	for (int i = 0; i < 1000 && !moved; i++) {
+		int before;
+
+		T_CHECK_INT_EQ(rg_sleep(2 * RG_MILLISECOND), 0);
+		before = tid();
+		rg_lock_os_thread();
+		moved += tid() != before;
+		own_this_thread();
+		T_CHECK_INT_EQ(rg_sleep(2 * RG_MILLISECOND), 0);
+		check_place();
+		reset(NULL);
+		rg_unlock_os_thread();
+	}
+	enough = true;
+	rg_waitgroup_wait(&wg);
+	T_CHECK_INT_EQ(moved, 1);
+}
+
+static void lockthread_leaves_a_thread_to_who_was_preempted_on_it(void **state)
+{
+	(void)state;
+	if (SAN_IS_ON || rg_preempt_allow((const void *)(uintptr_t)&tid))
+		skip(); /* no stack is left */
+	t_run_with(1, moves_body, NULL);
+}
+
 /* ---- main ---- */
 
 static void main_body(void *arg)
@@ -615,6 +677,7 @@ int main(void)
 		T(lockthread_two_play_ping_pong),
 		T(lockthread_yielding_ones_let_others_run),
 		T(lockthread_is_preempted_and_stays_on_its_thread),
+		T(lockthread_leaves_a_thread_to_who_was_preempted_on_it),
 		T(lockthread_main_has_the_thread_that_called_run),
 		T(lockthread_main_that_ends_locked_leaves_the_rest),
 		T(lockthread_is_not_inherited),
