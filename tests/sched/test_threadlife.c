@@ -71,6 +71,18 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 /* ---- the end ---- */
 
 static _Thread_local int mark;
+
+/* To ThreadSanitizer a thread writes its thread-locals when it is born, unordered. */
+static int swap_mark(int to)
+{
+	int was;
+
+	san_quiet_begin();
+	was = mark;
+	mark = to;
+	san_quiet_end();
+	return was;
+}
 static _Atomic int last_tid;
 
 static void ends_locked(void *arg)
@@ -78,8 +90,7 @@ static void ends_locked(void *arg)
 	cpu_set_t one;
 
 	rg_lock_os_thread();
-	T_CHECK_INT_EQ(mark, 0);
-	mark = 1;
+	T_CHECK_INT_EQ(swap_mark(1), 0);
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	T_CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
@@ -91,11 +102,11 @@ static void is_clean(void *arg)
 {
 	cpu_set_t all, *mine = arg;
 
-	T_CHECK_INT_EQ(mark, 0);
+	T_CHECK_INT_EQ(swap_mark(0), 0);
 	T_CHECK(sched_getaffinity(0, sizeof all, &all) == 0);
 	T_CHECK(CPU_EQUAL(&all, mine));
 	rg_yield();
-	T_CHECK_INT_EQ(mark, 0);
+	T_CHECK_INT_EQ(swap_mark(0), 0);
 	rg_waitgroup_done(&wg);
 }
 
