@@ -7,7 +7,7 @@
 #   tests/api/test_*.c       black box: public headers, the shared library
 #   tests/stress/seed_*.c    as <layer>: each under 20 seeds, STRESS_SEEDS of them
 #                            with `make stress`
-#   tests/stress/stress_*.c  as <layer>, long; only `make stress` runs them
+#   tests/stress/stress_*.c  as <layer>, long; only `make stress` runs them: tools/stress
 #   tests/race/*.c           users' programs for the race detector: tests/race.sh
 #   tests/fuzz/fuzz_*.c      libFuzzer targets; only `make fuzz` runs them
 #   tests/lincheck/test_*.c  as <layer>: recorded runs of channels are checked
@@ -73,21 +73,23 @@ $(B)/tests/%: $(B)/tests/%.o $(SUPPORT_A) $(LIB_O)
 
 # Under a sanitizer everything takes several times as long.
 TEST_TIMEOUT := $(if $(SAN),240,60)
-RUN_TESTS = $(if $(RINGGO_ENGINE),RINGGO_ENGINE='$(RINGGO_ENGINE)') \
-	$(if $(RINGGO_URING),RINGGO_URING='$(RINGGO_URING)') RG_ROOT='$(CURDIR)' RG_BUILD='$(ABS_B)' RG_SAN='$(SAN)' \
+TEST_ENV = $(if $(RINGGO_ENGINE),RINGGO_ENGINE='$(RINGGO_ENGINE)') \
+	$(if $(RINGGO_URING),RINGGO_URING='$(RINGGO_URING)') \
+	RG_ROOT='$(CURDIR)' RG_BUILD='$(ABS_B)' RG_SAN='$(SAN)' \
 	RG_ALLOC='$(ALLOC)' O='$(O)' CC='$(CC)' ALLOC='$(ALLOC)' SAN='$(SAN)' \
 	CFLAGS=$(call quote,$(CFLAGS)) CPPFLAGS=$(call quote,$(CPPFLAGS)) \
 	LDFLAGS=$(call quote,$(LDFLAGS)) LDLIBS=$(call quote,$(LDLIBS)) \
 	RG_TEST_TIMEOUT="$${RG_TEST_TIMEOUT:-$(TEST_TIMEOUT)}" \
 	ASAN_OPTIONS="$${ASAN_OPTIONS:-detect_stack_use_after_return=0}" \
 	UBSAN_OPTIONS="$${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}" \
-	TSAN_OPTIONS="$${TSAN_OPTIONS:-halt_on_error=1:suppressions=$(CURDIR)/tools/tsan.supp}" \
-	tools/run-tests --logs '$(B)/test-logs'
+	TSAN_OPTIONS="$${TSAN_OPTIONS:-halt_on_error=1:suppressions=$(CURDIR)/tools/tsan.supp}"
+RUN_TESTS = $(TEST_ENV) tools/run-tests --logs '$(B)/test-logs'
 
-STRESS_RUNS ?= 20
+# Of `make stress`: see tools/stress.
+STRESS_MINUTES ?= 10
 STRESS_SEEDS ?= 1000
-# Signals that each victim of preemption takes.
 STRESS_PREEMPTIONS ?= 100000
+PARTS ?=
 PREEMPTION_TESTS := $(addprefix $(B)/tests/kernel-iface/,test_preempt \
 	test_safepoint) tests/preemptflags/preemptflags.sh
 FUZZ_SECONDS ?= 60
@@ -135,21 +137,22 @@ test-61:
 
 test-programs: $(TEST_PROGS)
 
-## stress: seeds, models, long tests, C tests 20 times, preemption (STRESS_SEEDS= STRESS_RUNS=)
+## stress: the long runs, in STRESS_MINUTES=10 (PARTS='seeds repeat', STRESS_SEEDS=1000)
 stress:
 	$(SETUP) test
 	$(AGAIN) run-stress
 
 run-stress: all $(TEST_PROGS) $(STRESS_PROGS)
-	@export RG_TEST_TIMEOUT=600 RG_MODEL_FULL=1 RG_MIX_SECONDS=10; \
-	RG_SEEDS=$(STRESS_SEEDS) $(RUN_TESTS) \
-		$(call PICKED,tests/model.sh $(SEED_PROGS) $(STRESS_PROGS)) \
-		--repeat $(STRESS_RUNS) \
-		$(filter-out $(SEED_PROGS),$(call PICKED,$(TEST_PROGS))); \
-	status=$$?; \
-	$(if $(call PICKED,$(PREEMPTION_TESTS)), \
-	export RG_PREEMPTIONS=$(STRESS_PREEMPTIONS); \
-	$(RUN_TESTS) $(call PICKED,$(PREEMPTION_TESTS)) && )exit $$status
+	@export STRESS_PROGS_seeds='$(call PICKED,$(SEED_PROGS))' \
+		STRESS_PROGS_preempt='$(call PICKED,$(PREEMPTION_TESTS))' \
+		STRESS_PROGS_models='$(call PICKED,tests/model.sh)' \
+		STRESS_PROGS_histories='$(call PICKED,$(STRESS_PROGS))' \
+		STRESS_PROGS_repeat='$(call PICKED,$(filter-out \
+			$(SEED_PROGS) $(PREEMPTION_TESTS),$(TEST_PROGS)))' \
+		STRESS_MINUTES='$(STRESS_MINUTES)' STRESS_SEEDS='$(STRESS_SEEDS)' \
+		STRESS_PREEMPTIONS='$(STRESS_PREEMPTIONS)' \
+		STRESS_LOGS='$(B)/test-logs'; \
+	$(TEST_ENV) tools/stress $(PARTS)
 
 ## model: search the models of tests/model in full (MODELS=park)
 model:
