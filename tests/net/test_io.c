@@ -5,6 +5,8 @@
  * middle; offsets that must never reach the ring.
  */
 #include "tests/net/netpair.h"
+#include "tests/support/rgcall.h"
+#include "tests/support/rgfolder.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -19,13 +21,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/rg-io-XXXXXX";
-static int folder_fd;
-
 static int file_open(int flags)
 {
 	int fd =
-		rg_openat(folder_fd, "f",
+		rg_openat(t_folder_fd, "f",
 			  O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | flags, 0600);
 
 	T_CHECK_INT_GE(fd, 0);
@@ -37,59 +36,19 @@ static void close_ok(int fd)
 	T_CHECK_INT_EQ(rg_close(fd), 0);
 }
 
-/* A call on a goroutine of its own. */
-struct io_call {
-	int fd;
-	void *buf;
-	size_t n;
-	short events;
-	rg_ctx *ctx;
-	ssize_t (*fn)(struct io_call *call);
-	_Atomic bool started, ended;
-	ssize_t ret;
-};
-
-static ssize_t do_read(struct io_call *c)
+static ssize_t do_read(struct t_call *c)
 {
 	return rg_read(c->fd, c->buf, c->n);
 }
 
-static ssize_t do_write(struct io_call *c)
+static ssize_t do_write(struct t_call *c)
 {
 	return rg_write(c->fd, c->buf, c->n);
 }
 
-static ssize_t do_poll(struct io_call *c)
+static ssize_t do_poll(struct t_call *c)
 {
 	return rg_poll(c->fd, c->events, RG_FOREVER);
-}
-
-static void io_call_run(void *arg)
-{
-	struct io_call *c = arg;
-
-	if (c->ctx)
-		rg_ctx_bind(c->ctx);
-	c->started = true;
-	c->ret = c->fn(c);
-	c->ended = true;
-	if (c->ctx)
-		rg_ctx_unref(rg_ctx_bind(NULL));
-}
-
-static bool io_call_has_started(void *arg)
-{
-	struct io_call *c = arg;
-
-	return c->started;
-}
-
-static void io_call_park(struct io_call *c, rg_waitgroup *w)
-{
-	spawn(w, io_call_run, c);
-	T_WAIT_UNTIL(io_call_has_started, c);
-	(void)rg_sleep(5 * RG_MILLISECOND);
-	T_CHECK(!c->ended);
 }
 
 /* ---- files -------------------------------------------------------------- */
@@ -159,30 +118,30 @@ TEST(io_openat_has_its_mode_and_its_errors)
 	int fd;
 
 	umask(0);
-	fd = rg_openat(folder_fd, "mode", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
-		       0641);
+	fd = rg_openat(t_folder_fd, "mode",
+		       O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0641);
 	T_CHECK_INT_GE(fd, 0);
 	T_CHECK_INT_EQ(fstat(fd, &st), 0);
 	T_CHECK_INT_EQ(st.st_mode & 0777, 0641);
 	T_CHECK_INT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	close_ok(fd);
 	T_CHECK_INT_EQ(
-		rg_openat(folder_fd, "mode", O_RDWR | O_CREAT | O_EXCL, 0600),
+		rg_openat(t_folder_fd, "mode", O_RDWR | O_CREAT | O_EXCL, 0600),
 		-EEXIST);
-	fd = rg_openat(folder_fd, "mode", O_RDONLY | O_CLOEXEC);
+	fd = rg_openat(t_folder_fd, "mode", O_RDONLY | O_CLOEXEC);
 	T_CHECK_INT_GE(fd, 0);
 	T_CHECK_INT_EQ(rg_write(fd, "x", 1), -EBADF);
 	close_ok(fd);
-	T_CHECK_INT_EQ(rg_openat(folder_fd, "none", O_RDONLY), -ENOENT);
-	T_CHECK_INT_EQ(rg_openat(folder_fd, NULL, O_RDONLY), -EFAULT);
+	T_CHECK_INT_EQ(rg_openat(t_folder_fd, "none", O_RDONLY), -ENOENT);
+	T_CHECK_INT_EQ(rg_openat(t_folder_fd, NULL, O_RDONLY), -EFAULT);
 	T_CHECK_INT_EQ(rg_openat(-5, "f", O_RDONLY), -EBADF);
-	fd = rg_openat(folder_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0604);
+	fd = rg_openat(t_folder_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0604);
 	if (fd >= 0) { /* not every file system has it */
 		T_CHECK_INT_EQ(fstat(fd, &st), 0);
 		T_CHECK_INT_EQ(st.st_mode & 0777, 0604);
 		close_ok(fd);
 	}
-	T_CHECK_INT_EQ(unlinkat(folder_fd, "mode", 0), 0);
+	T_CHECK_INT_EQ(unlinkat(t_folder_fd, "mode", 0), 0);
 	umask(022);
 }
 
@@ -222,12 +181,12 @@ static void pipe_dialogue(int flags)
 {
 	char buf[8];
 	rg_waitgroup w = {0};
-	struct io_call c = {.fn = do_read, .buf = buf, .n = 8};
+	struct t_call c = {.fn = do_read, .buf = buf, .n = 8};
 	int p[2];
 
 	T_CHECK_INT_EQ(pipe2(p, O_CLOEXEC | flags), 0);
 	c.fd = p[0];
-	io_call_park(&c, &w);
+	t_call_park(&c, &w);
 	T_CHECK_INT_EQ(rg_write(p[1], "abc", 3), 3);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(c.ret, 3);
@@ -249,7 +208,7 @@ static void fill_and_drain(int flags)
 {
 	const size_t len = 1 << 20;
 	rg_waitgroup w = {0};
-	struct io_call c = {.fn = do_write, .n = len};
+	struct t_call c = {.fn = do_write, .n = len};
 	char *data = malloc(len);
 	int p[2];
 
@@ -261,7 +220,7 @@ static void fill_and_drain(int flags)
 		T_CHECK_INT_GT(rg_write(p[1], data, 4096), 0);
 	c.fd = p[1];
 	c.buf = data;
-	io_call_park(&c, &w);
+	t_call_park(&c, &w);
 	while (!c.ended) {
 		struct pollfd full = {.fd = p[0], .events = POLLIN};
 
@@ -352,12 +311,12 @@ static void eventfd_dialogue(int flags)
 {
 	uint64_t value = 0, one = 1;
 	rg_waitgroup w = {0};
-	struct io_call c = {.fn = do_read, .buf = &value, .n = 8};
+	struct t_call c = {.fn = do_read, .buf = &value, .n = 8};
 	int fd = eventfd(0, EFD_CLOEXEC | flags);
 
 	T_CHECK_INT_GE(fd, 0);
 	c.fd = fd;
-	io_call_park(&c, &w);
+	t_call_park(&c, &w);
 	T_CHECK_INT_EQ(rg_write(fd, &one, 8), 8);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(c.ret, 8);
@@ -381,17 +340,17 @@ static void inotify_dialogue(int flags)
 {
 	char buf[4096];
 	rg_waitgroup w = {0};
-	struct io_call c = {.fn = do_read, .buf = buf, .n = sizeof(buf)};
+	struct t_call c = {.fn = do_read, .buf = buf, .n = sizeof(buf)};
 	int fd = inotify_init1(IN_CLOEXEC | flags);
 
 	T_CHECK_INT_GE(fd, 0);
-	T_CHECK_INT_GE(inotify_add_watch(fd, folder, IN_CREATE), 0);
+	T_CHECK_INT_GE(inotify_add_watch(fd, t_folder, IN_CREATE), 0);
 	c.fd = fd;
-	io_call_park(&c, &w);
-	T_CHECK_INT_EQ(mkdirat(folder_fd, "seen", 0700), 0);
+	t_call_park(&c, &w);
+	T_CHECK_INT_EQ(mkdirat(t_folder_fd, "seen", 0700), 0);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_GT(c.ret, 0);
-	T_CHECK_INT_EQ(unlinkat(folder_fd, "seen", AT_REMOVEDIR), 0);
+	T_CHECK_INT_EQ(unlinkat(t_folder_fd, "seen", AT_REMOVEDIR), 0);
 	close_ok(fd);
 }
 
@@ -399,7 +358,7 @@ static void terminal_dialogue(int flags)
 {
 	char buf[16];
 	rg_waitgroup w = {0};
-	struct io_call c = {.fn = do_read, .buf = buf, .n = sizeof(buf)};
+	struct t_call c = {.fn = do_read, .buf = buf, .n = sizeof(buf)};
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | flags), slave;
 
 	T_CHECK_INT_GE(master, 0);
@@ -408,7 +367,7 @@ static void terminal_dialogue(int flags)
 	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC | flags);
 	T_CHECK_INT_GE(slave, 0);
 	c.fd = slave;
-	io_call_park(&c, &w);
+	t_call_park(&c, &w);
 	T_CHECK_INT_EQ(rg_write(master, "line\n", 5), 5);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(c.ret, 5);
@@ -443,7 +402,7 @@ TEST(io_cancelled_reads_of_any_kind_come_back)
 	for (int i = 0; i < 4; i++) {
 		rg_ctx *ctx = rg_ctx_with_timeout(rg_ctx_background(),
 						  10 * RG_MILLISECOND);
-		struct io_call c = {
+		struct t_call c = {
 			.fn = do_read, .fd = fds[i], .buf = buf, .n = 4096};
 		rg_waitgroup w = {0};
 
@@ -451,7 +410,7 @@ TEST(io_cancelled_reads_of_any_kind_come_back)
 		T_CHECK_INT_EQ(rg_read(fds[i], buf, sizeof(buf)), -ETIMEDOUT);
 		rg_ctx_unref(rg_ctx_bind(NULL));
 		rg_ctx_unref(ctx);
-		io_call_park(&c, &w);
+		t_call_park(&c, &w);
 		close_ok(fds[i]);
 		rg_waitgroup_wait(&w);
 		T_CHECK_INT_EQ(c.ret, -ECANCELED);
@@ -464,16 +423,16 @@ TEST(io_cancelled_reads_of_any_kind_come_back)
 TEST(io_close_wakes_readers_and_pollers)
 {
 	char buf[4];
-	struct io_call c[3] = {{.fn = do_read, .buf = buf, .n = 4},
-			       {.fn = do_read, .buf = buf, .n = 4},
-			       {.fn = do_poll, .events = POLLIN}};
+	struct t_call c[3] = {{.fn = do_read, .buf = buf, .n = 4},
+			      {.fn = do_read, .buf = buf, .n = 4},
+			      {.fn = do_poll, .events = POLLIN}};
 	rg_waitgroup w = {0};
 	int p[2];
 
 	T_CHECK_INT_EQ(pipe2(p, O_CLOEXEC), 0);
 	for (int i = 0; i < 3; i++) {
 		c[i].fd = p[0];
-		io_call_park(&c[i], &w);
+		t_call_park(&c[i], &w);
 	}
 	close_ok(p[0]);
 	rg_waitgroup_wait(&w);
@@ -548,7 +507,7 @@ static void open_fifo(void *arg)
 
 	if (c->ctx)
 		rg_ctx_bind(c->ctx);
-	c->ret = rg_openat(folder_fd, "fifo", c->flags | O_CLOEXEC);
+	c->ret = rg_openat(t_folder_fd, "fifo", c->flags | O_CLOEXEC);
 	c->ended = true;
 	if (c->ctx)
 		rg_ctx_unref(rg_ctx_bind(NULL));
@@ -558,7 +517,7 @@ static void open_fifo(void *arg)
  * the close has returned (seen with 6.18: 10 to 80 us). */
 static bool no_reader_is_left(void *arg)
 {
-	int fd = openat(folder_fd, "fifo", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(t_folder_fd, "fifo", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
 	(void)arg;
 	if (fd < 0)
@@ -583,7 +542,7 @@ static void fifo_dialogue(int first, int second)
 	spawn(&w, open_fifo, &kept);
 	(void)rg_sleep(10 * RG_MILLISECOND);
 	T_CHECK(!kept.ended);
-	fd = rg_openat(folder_fd, "fifo", second | O_CLOEXEC);
+	fd = rg_openat(t_folder_fd, "fifo", second | O_CLOEXEC);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_GE(fd, 0);
 	T_CHECK_INT_GE(kept.ret, 0);
@@ -602,7 +561,7 @@ TEST(io_openat_of_a_fifo_waits_for_the_other_side)
 {
 	int fd, fds;
 
-	T_CHECK_INT_EQ(mkfifoat(folder_fd, "fifo", 0600), 0);
+	T_CHECK_INT_EQ(mkfifoat(t_folder_fd, "fifo", 0600), 0);
 	fds = t_program_fds();
 	/* Again and again: with the path in the cache the ring behaves otherwise. */
 	for (int i = 0; i < 3; i++) {
@@ -610,15 +569,15 @@ TEST(io_openat_of_a_fifo_waits_for_the_other_side)
 		fifo_dialogue(O_WRONLY, O_RDONLY);
 		T_CHECK_INT_EQ(t_program_fds(), fds);
 	}
-	T_CHECK_INT_EQ(rg_openat(folder_fd, "fifo", O_WRONLY | O_NONBLOCK),
+	T_CHECK_INT_EQ(rg_openat(t_folder_fd, "fifo", O_WRONLY | O_NONBLOCK),
 		       -ENXIO);
-	fd = rg_openat(folder_fd, "fifo", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	fd = rg_openat(t_folder_fd, "fifo", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	T_CHECK_INT_GE(fd, 0);
 	close_ok(fd);
-	fd = rg_openat(folder_fd, "fifo", O_RDWR | O_CLOEXEC);
+	fd = rg_openat(t_folder_fd, "fifo", O_RDWR | O_CLOEXEC);
 	T_CHECK_INT_GE(fd, 0);
 	close_ok(fd);
-	T_CHECK_INT_EQ(unlinkat(folder_fd, "fifo", 0), 0);
+	T_CHECK_INT_EQ(unlinkat(t_folder_fd, "fifo", 0), 0);
 }
 
 TEST(io_calls_fail_at_once_when_the_context_has_ended)
@@ -633,7 +592,7 @@ TEST(io_calls_fail_at_once_when_the_context_has_ended)
 	T_CHECK_INT_EQ(rg_read(p[0], buf, 4), -ECANCELED);
 	T_CHECK_INT_EQ(rg_write(p[1], buf, 4), -ECANCELED);
 	T_CHECK_INT_EQ(rg_fsync(fd), -ECANCELED);
-	T_CHECK_INT_EQ(rg_openat(folder_fd, "f", O_RDONLY), -ECANCELED);
+	T_CHECK_INT_EQ(rg_openat(t_folder_fd, "f", O_RDONLY), -ECANCELED);
 	T_CHECK_INT_EQ(rg_poll(p[1], POLLOUT, 0), -ECANCELED);
 	T_CHECK_INT_EQ(rg_poll(p[1], POLLOUT, RG_SECOND), -ECANCELED);
 	/* The close family does not heed it. */
@@ -660,7 +619,7 @@ TEST(io_fsync_of_a_pipe_is_refused)
 TEST(io_poll_tells_what_is_ready)
 {
 	rg_time start = rg_now();
-	struct io_call c = {.fn = do_poll, .events = POLLIN};
+	struct t_call c = {.fn = do_poll, .events = POLLIN};
 	rg_waitgroup w = {0};
 	int p[2];
 
@@ -672,7 +631,7 @@ TEST(io_poll_tells_what_is_ready)
 	T_CHECK_INT_EQ(rg_poll(p[0], POLLIN, 20 * RG_MILLISECOND), -ETIMEDOUT);
 	T_CHECK(rg_now() - start >= 20 * RG_MILLISECOND);
 	c.fd = p[0];
-	io_call_park(&c, &w);
+	t_call_park(&c, &w);
 	T_CHECK_INT_EQ(rg_write(p[1], "x", 1), 1);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(c.ret, POLLIN);
@@ -697,7 +656,7 @@ static void *foreign_io(void *arg)
 
 	T_CHECK_INT_EQ(rg_read(p[0], buf, 8), 5);
 	T_CHECK_MEM_EQ(buf, "hello", 5);
-	fd = rg_openat(folder_fd, "foreign", O_RDWR | O_CREAT | O_CLOEXEC,
+	fd = rg_openat(t_folder_fd, "foreign", O_RDWR | O_CREAT | O_CLOEXEC,
 		       0600);
 	T_CHECK_INT_GE(fd, 0);
 	T_CHECK_INT_EQ(rg_pwrite(fd, buf, 5, 3), 5);
@@ -706,7 +665,7 @@ static void *foreign_io(void *arg)
 	T_CHECK_INT_EQ(rg_fsync(fd), 0);
 	T_CHECK_INT_EQ(rg_poll(p[0], POLLIN, 10 * RG_MILLISECOND), -ETIMEDOUT);
 	close_ok(fd);
-	T_CHECK_INT_EQ(unlinkat(folder_fd, "foreign", 0), 0);
+	T_CHECK_INT_EQ(unlinkat(t_folder_fd, "foreign", 0), 0);
 	return NULL;
 }
 
@@ -724,21 +683,10 @@ TEST(io_works_from_a_foreign_thread)
 	close_ok(p[1]);
 }
 
-static int make_folder(void **state)
-{
-	(void)state;
-	if (!mkdtemp(folder))
-		return -1;
-	folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return folder_fd >= 0 ? 0 : -1;
-}
-
 static int remove_folder(void **state)
 {
-	(void)state;
-	(void)unlinkat(folder_fd, "f", 0);
-	close(folder_fd);
-	return rmdir(folder);
+	(void)unlinkat(t_folder_fd, "f", 0);
+	return t_folder_remove(state);
 }
 
 int main(void)
@@ -766,5 +714,5 @@ int main(void)
 		cmocka_unit_test(io_works_from_a_foreign_thread),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+	return cmocka_run_group_tests(tests, t_folder_make, remove_folder);
 }

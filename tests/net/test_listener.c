@@ -6,6 +6,7 @@
  * RG-LDFLAGS: -Wl,--wrap=setsockopt,--wrap=getsockname,--wrap=getpeername,--wrap=socket
  */
 #include "tests/net/netpair.h"
+#include "tests/support/rgfolder.h"
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -247,16 +248,6 @@ TEST(listen_takes_the_backlog_of_the_system)
 
 /* ---- unix --------------------------------------------------------------- */
 
-static char folder[] = "/tmp/rg-listener-XXXXXX";
-
-static char *path_in(const char *name)
-{
-	static char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	return path;
-}
-
 static bool exists(const char *path)
 {
 	struct stat st;
@@ -266,7 +257,7 @@ static bool exists(const char *path)
 
 TEST(listen_unix_path_is_removed_at_close)
 {
-	char *path = path_in("s");
+	const char *path = t_folder_path("s");
 	rg_listener *l = listen_at("unix", path), *other;
 	rg_conn *a, *b;
 
@@ -292,7 +283,7 @@ TEST(listen_unix_path_is_removed_at_close)
 
 TEST(listen_unix_removes_only_what_it_bound)
 {
-	char *path = path_in("t");
+	const char *path = t_folder_path("t");
 	rg_listener *l = listen_at("unix", path), *other;
 
 	/* Somebody put his own socket there. */
@@ -339,18 +330,6 @@ TEST(listen_unix_abstract_names)
 	T_CHECK_INT_EQ(rg_dial("unix", "@", &a), -EINVAL);
 }
 
-static int make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-	(void)state;
-	return rmdir(folder);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,5 +346,5 @@ int main(void)
 		cmocka_unit_test(listen_unix_abstract_names),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+	return cmocka_run_group_tests(tests, t_folder_make, t_folder_remove);
 }

@@ -5,6 +5,8 @@
  * descriptors that come along.
  */
 #include "tests/net/netpair.h"
+#include "tests/support/rgcall.h"
+#include "tests/support/rgfolder.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -54,55 +56,22 @@ static void check_sender(const struct sockaddr_storage *from, socklen_t len,
 	T_CHECK_MEM_EQ(&name, from, len);
 }
 
-/* A read on a goroutine of its own. */
-struct reader {
-	rg_packet *p;
-	rg_ctx *ctx;
-	char buf[16];
-	_Atomic bool started, ended;
-	ssize_t ret;
-	struct sockaddr_storage from;
-	socklen_t from_len;
-};
-
-static void reader_run(void *arg)
+/* A read on a goroutine of its own, of 16 bytes at most. */
+static ssize_t do_read(struct t_call *c)
 {
-	struct reader *r = arg;
-
-	if (r->ctx)
-		rg_ctx_bind(r->ctx);
-	r->started = true;
-	r->ret = rg_packet_read_from(r->p, r->buf, sizeof(r->buf), &r->from,
-				     &r->from_len);
-	r->ended = true;
-	if (r->ctx)
-		rg_ctx_unref(rg_ctx_bind(NULL));
-}
-
-static bool reader_has_started(void *arg)
-{
-	struct reader *r = arg;
-
-	return r->started;
-}
-
-static void reader_park(struct reader *r, rg_waitgroup *w)
-{
-	r->started = r->ended = false;
-	spawn(w, reader_run, r);
-	T_WAIT_UNTIL(reader_has_started, r);
-	(void)rg_sleep(5 * RG_MILLISECOND);
-	T_CHECK(!r->ended);
+	return rg_packet_read_from(c->object, c->buf, 16, &c->from,
+				   &c->from_len);
 }
 
 static void dialogue(const char *network, const char *a_at, const char *b_at)
 {
 	rg_packet *a = packet_at(network, a_at), *b = packet_at(network, b_at);
-	struct reader r = {.p = b};
+	char text[16];
+	struct t_call r = {.fn = do_read, .object = b, .buf = text};
 	rg_waitgroup w = {0};
 	char buf[4];
 
-	reader_park(&r, &w);
+	t_call_park(&r, &w);
 	T_CHECK_INT_EQ(send_to(a, b, "hello", 5), 5);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(r.ret, 5);
@@ -164,16 +133,14 @@ TEST(packet_udp_without_a_host_hears_ipv4)
 	close_ok(b);
 }
 
-static char folder[] = "/tmp/rg-packet-XXXXXX";
-
 TEST(packet_unixgram_has_paths_and_abstract_names)
 {
 	char a[64], b[64];
 	rg_packet *p, *q;
 	struct stat st;
 
-	snprintf(a, sizeof(a), "%s/a", folder);
-	snprintf(b, sizeof(b), "%s/b", folder);
+	snprintf(a, sizeof(a), "%s/a", t_folder);
+	snprintf(b, sizeof(b), "%s/b", t_folder);
 	dialogue("unixgram", a, b);
 	T_CHECK(stat(a, &st) != 0 && stat(b, &st) != 0);
 	snprintf(b, sizeof(b), "@rg-packet-%d", (int)getpid());
@@ -218,32 +185,34 @@ TEST(packet_bad_addresses_are_refused)
 
 TEST(packet_parked_reads_end_in_every_way)
 {
-	struct reader r = {.p = packet_at("udp", "127.0.0.1:0")};
-	rg_packet *other = rg_packet_ref(r.p);
+	rg_packet *p = packet_at("udp", "127.0.0.1:0");
+	rg_packet *other = rg_packet_ref(p);
+	char text[16];
+	struct t_call r = {.fn = do_read, .object = p, .buf = text};
 	rg_waitgroup w = {0};
 
 	r.ctx = rg_ctx_with_cancel(rg_ctx_background());
-	reader_park(&r, &w);
+	t_call_park(&r, &w);
 	rg_ctx_cancel(r.ctx, 0);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(r.ret, -ECANCELED);
 	rg_ctx_unref(r.ctx);
 	r.ctx = NULL;
 	/* A deadline set while it is parked; it stays until it is taken back. */
-	reader_park(&r, &w);
-	T_CHECK_INT_EQ(rg_packet_set_deadline(r.p, rg_now()), 0);
+	t_call_park(&r, &w);
+	T_CHECK_INT_EQ(rg_packet_set_deadline(p, rg_now()), 0);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(r.ret, -ETIMEDOUT);
-	T_CHECK_INT_EQ(send_to(r.p, r.p, "x", 1), -ETIMEDOUT);
-	T_CHECK_INT_EQ(rg_packet_set_write_deadline(r.p, 0), 0);
-	T_CHECK_INT_EQ(send_to(r.p, r.p, "x", 1), 1);
-	T_CHECK_INT_EQ(rg_packet_read_from(r.p, r.buf, 8, NULL, NULL),
+	T_CHECK_INT_EQ(send_to(p, p, "x", 1), -ETIMEDOUT);
+	T_CHECK_INT_EQ(rg_packet_set_write_deadline(p, 0), 0);
+	T_CHECK_INT_EQ(send_to(p, p, "x", 1), 1);
+	T_CHECK_INT_EQ(rg_packet_read_from(p, r.buf, 8, NULL, NULL),
 		       -ETIMEDOUT);
 	/* No datagram was lost to it. */
-	T_CHECK_INT_EQ(rg_packet_set_read_deadline(r.p, 0), 0);
-	T_CHECK_INT_EQ(rg_packet_read_from(r.p, r.buf, 8, NULL, NULL), 1);
-	reader_park(&r, &w);
-	close_ok(r.p);
+	T_CHECK_INT_EQ(rg_packet_set_read_deadline(p, 0), 0);
+	T_CHECK_INT_EQ(rg_packet_read_from(p, r.buf, 8, NULL, NULL), 1);
+	t_call_park(&r, &w);
+	close_ok(p);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(r.ret, -ECANCELED);
 	T_CHECK_INT_EQ(rg_packet_fd(other), -EBADF);
@@ -345,18 +314,6 @@ TEST(packet_messages_tell_what_was_cut_and_carry_descriptors)
 	close_ok(b);
 }
 
-static int make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-	(void)state;
-	return rmdir(folder);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,5 +328,5 @@ int main(void)
 			packet_messages_tell_what_was_cut_and_carry_descriptors),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+	return cmocka_run_group_tests(tests, t_folder_make, t_folder_remove);
 }

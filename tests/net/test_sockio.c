@@ -5,6 +5,7 @@
  * contexts in the middle.
  */
 #include "tests/net/netpair.h"
+#include "tests/support/rgcall.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -37,70 +38,28 @@ static void close_both(const int s[2])
 	T_CHECK_INT_EQ(rg_close(s[1]), 0);
 }
 
-/* A call on a goroutine of its own. */
-struct io_call {
-	int fd, flags;
-	void *buf;
-	size_t n;
-	rg_ctx *ctx;
-	ssize_t (*fn)(struct io_call *c);
-	_Atomic bool started, ended;
-	ssize_t ret;
-	struct sockaddr_storage from;
-	socklen_t from_len;
-};
-
-static ssize_t do_recv(struct io_call *c)
+static ssize_t do_recv(struct t_call *c)
 {
 	return rg_recvfrom(c->fd, c->buf, c->n, c->flags, NULL, NULL);
 }
 
-static ssize_t do_recvfrom(struct io_call *c)
+static ssize_t do_recvfrom(struct t_call *c)
 {
 	c->from_len = sizeof(c->from);
 	return rg_recvfrom(c->fd, c->buf, c->n, c->flags,
 			   (struct sockaddr *)&c->from, &c->from_len);
 }
 
-static ssize_t do_send(struct io_call *c)
+static ssize_t do_send(struct t_call *c)
 {
 	return rg_sendto(c->fd, c->buf, c->n, c->flags, NULL, 0);
 }
 
-static ssize_t do_accept(struct io_call *c)
+static ssize_t do_accept(struct t_call *c)
 {
 	c->from_len = sizeof(c->from);
 	return rg_accept4(c->fd, (struct sockaddr *)&c->from, &c->from_len,
 			  SOCK_CLOEXEC);
-}
-
-static void io_call_run(void *arg)
-{
-	struct io_call *c = arg;
-
-	if (c->ctx)
-		rg_ctx_bind(c->ctx);
-	c->started = true;
-	c->ret = c->fn(c);
-	c->ended = true;
-	if (c->ctx)
-		rg_ctx_unref(rg_ctx_bind(NULL));
-}
-
-static bool io_call_has_started(void *arg)
-{
-	struct io_call *c = arg;
-
-	return c->started;
-}
-
-static void io_call_park(struct io_call *c, rg_waitgroup *w)
-{
-	c->started = c->ended = false;
-	spawn(w, io_call_run, c);
-	T_WAIT_UNTIL(io_call_has_started, c);
-	(void)rg_sleep(5 * RG_MILLISECOND);
-	T_CHECK(!c->ended);
 }
 
 /* ---- streams ------------------------------------------------------------ */
@@ -109,13 +68,13 @@ static void stream_dialogue(int nonblock)
 {
 	struct sockaddr_in name, self;
 	int l = loopback_socket(SOCK_STREAM | nonblock, &name), c;
-	struct io_call a = {.fn = do_accept, .fd = l};
-	struct io_call r = {.fn = do_recv, .buf = (char[8]){""}, .n = 8};
+	struct t_call a = {.fn = do_accept, .fd = l};
+	struct t_call r = {.fn = do_recv, .buf = (char[8]){""}, .n = 8};
 	socklen_t len = sizeof(self);
 	rg_waitgroup w = {0};
 
 	T_CHECK_INT_EQ(listen(l, 5), 0);
-	io_call_park(&a, &w);
+	t_call_park(&a, &w);
 	c = rg_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | nonblock, 0);
 	T_CHECK_INT_EQ(rg_connect(c, (struct sockaddr *)&name, sizeof(name)),
 		       0);
@@ -126,7 +85,7 @@ static void stream_dialogue(int nonblock)
 	T_CHECK_INT_EQ(a.from_len, sizeof(self));
 	T_CHECK_MEM_EQ(&a.from, &self, sizeof(self));
 	r.fd = (int)a.ret;
-	io_call_park(&r, &w);
+	t_call_park(&r, &w);
 	T_CHECK_INT_EQ(rg_sendto(c, "hello", 5, 0, NULL, 0), 5);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(r.ret, 5);
@@ -134,7 +93,7 @@ static void stream_dialogue(int nonblock)
 	T_CHECK_INT_EQ(rg_recvfrom(r.fd, r.buf, 8, MSG_DONTWAIT, NULL, NULL),
 		       -EAGAIN);
 	/* Half closed: the peer reads the end, and can still send. */
-	io_call_park(&r, &w);
+	t_call_park(&r, &w);
 	T_CHECK_INT_EQ(rg_shutdown(c, SHUT_WR), 0);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(r.ret, 0);
@@ -156,7 +115,7 @@ TEST(sockio_streams_park_with_and_without_o_nonblock)
 TEST(sockio_time_limits_of_the_socket_do_not_count)
 {
 	const struct timeval tv = {.tv_usec = 1000};
-	struct io_call r = {.fn = do_recv, .buf = (char[8]){""}, .n = 8};
+	struct t_call r = {.fn = do_recv, .buf = (char[8]){""}, .n = 8};
 	rg_waitgroup w = {0};
 	int s[2];
 
@@ -164,7 +123,7 @@ TEST(sockio_time_limits_of_the_socket_do_not_count)
 	T_CHECK_INT_EQ(
 		setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
 	r.fd = s[0];
-	io_call_park(&r, &w);
+	t_call_park(&r, &w);
 	T_CHECK_INT_EQ(rg_sendto(s[1], "abc", 3, 0, NULL, 0), 3);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(r.ret, 3);
@@ -175,7 +134,7 @@ TEST(sockio_sends_on_streams_are_whole)
 {
 	const size_t len = 2000000;
 	char *data = calloc(1, len), *buf = calloc(1, len);
-	struct io_call c = {.fn = do_send, .buf = data, .n = len};
+	struct t_call c = {.fn = do_send, .buf = data, .n = len};
 	rg_waitgroup w = {0};
 	size_t done = 0;
 	int s[2];
@@ -185,7 +144,7 @@ TEST(sockio_sends_on_streams_are_whole)
 		data[i] = (char)(i * 7 + i / 255);
 	make_sockets(SOCK_STREAM, s);
 	c.fd = s[0];
-	io_call_park(&c, &w);
+	t_call_park(&c, &w);
 	while (done < len) {
 		ssize_t ret = rg_recvfrom(s[1], buf + done, len - done,
 					  done ? MSG_WAITALL : 0, NULL, NULL);
@@ -232,12 +191,12 @@ TEST(sockio_datagrams_have_senders_and_ends)
 	struct sockaddr_in a, b;
 	int fa = loopback_socket(SOCK_DGRAM, &a);
 	int fb = loopback_socket(SOCK_DGRAM | SOCK_NONBLOCK, &b);
-	struct io_call r = {.fn = do_recvfrom, .fd = fb, .n = 4};
+	struct t_call r = {.fn = do_recvfrom, .fd = fb, .n = 4};
 	rg_waitgroup w = {0};
 	char buf[8];
 
 	r.buf = buf;
-	io_call_park(&r, &w);
+	t_call_park(&r, &w);
 	T_CHECK_INT_EQ(
 		rg_sendto(fa, "12", 2, 0, (struct sockaddr *)&b, sizeof(b)), 2);
 	rg_waitgroup_wait(&w);
@@ -271,7 +230,7 @@ TEST(sockio_datagrams_have_senders_and_ends)
 TEST(sockio_datagrams_that_waited_for_room_are_whole)
 {
 	char buf[8], data[8] = "1234567";
-	struct io_call c = {.fn = do_send, .buf = data, .n = 8};
+	struct t_call c = {.fn = do_send, .buf = data, .n = 8};
 	rg_waitgroup w = {0};
 	int s[2], sent = 0;
 
@@ -282,7 +241,7 @@ TEST(sockio_datagrams_that_waited_for_room_are_whole)
 		sent++;
 	T_CHECK_INT_EQ(c.ret, -EAGAIN);
 	c.flags = 0;
-	io_call_park(&c, &w);
+	t_call_park(&c, &w);
 	for (int i = 0; i <= sent; i++) {
 		T_CHECK_INT_EQ(rg_recvfrom(s[1], buf, 8, 0, NULL, NULL), 8);
 		T_CHECK_MEM_EQ(buf, data, 8);
@@ -372,25 +331,24 @@ TEST(sockio_descriptors_are_passed)
 
 /* ---- the end of waiting ------------------------------------------------- */
 
-static void ends_in_every_way(struct io_call *c, int expected_fd)
+static void ends_in_every_way(struct t_call *c, int expected_fd)
 {
 	rg_waitgroup w = {0};
 
 	c->fd = expected_fd;
 	c->ctx = rg_ctx_with_timeout(rg_ctx_background(), 20 * RG_MILLISECOND);
-	c->started = false;
-	spawn(&w, io_call_run, c);
+	t_call_start(c, &w);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(c->ret, -ETIMEDOUT);
 	rg_ctx_unref(c->ctx);
 	c->ctx = rg_ctx_with_cancel(rg_ctx_background());
-	io_call_park(c, &w);
+	t_call_park(c, &w);
 	rg_ctx_cancel(c->ctx, 0);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(c->ret, -ECANCELED);
 	rg_ctx_unref(c->ctx);
 	c->ctx = NULL;
-	io_call_park(c, &w);
+	t_call_park(c, &w);
 	T_CHECK_INT_EQ(rg_close(c->fd), 0);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(c->ret, -ECANCELED);
@@ -401,10 +359,10 @@ TEST(sockio_parked_calls_end_by_close_and_context)
 	struct sockaddr_in name;
 	char buf[8];
 	int s[2], l;
-	struct io_call r = {.fn = do_recv, .buf = buf, .n = 8};
-	struct io_call f = {.fn = do_recvfrom, .buf = buf, .n = 8};
-	struct io_call a = {.fn = do_accept};
-	struct io_call d = {.fn = do_send, .buf = buf, .n = 8};
+	struct t_call r = {.fn = do_recv, .buf = buf, .n = 8};
+	struct t_call f = {.fn = do_recvfrom, .buf = buf, .n = 8};
+	struct t_call a = {.fn = do_accept};
+	struct t_call d = {.fn = do_send, .buf = buf, .n = 8};
 
 	make_sockets(SOCK_STREAM, s);
 	ends_in_every_way(&r, s[0]);

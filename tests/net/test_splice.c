@@ -5,6 +5,7 @@
  * byte skipped when sending fails.
  */
 #include "tests/net/netpair.h"
+#include "tests/support/rgcall.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -53,58 +54,19 @@ static void make_sockets(int s[2])
 		       0);
 }
 
-/* A call on a goroutine of its own. */
-struct mover {
-	int in, out;
-	size_t n;
-	off_t *off;
-	rg_ctx *ctx;
-	ssize_t (*fn)(struct mover *m);
-	_Atomic bool started, ended;
-	ssize_t ret;
-};
-
-static ssize_t do_splice(struct mover *m)
+static ssize_t do_splice(struct t_call *m)
 {
-	return rg_splice(m->in, m->off, m->out, NULL, m->n, 0);
+	return rg_splice(m->fd, m->off, m->other_fd, NULL, m->n, 0);
 }
 
-static ssize_t do_tee(struct mover *m)
+static ssize_t do_tee(struct t_call *m)
 {
-	return rg_tee(m->in, m->out, m->n, 0);
+	return rg_tee(m->fd, m->other_fd, m->n, 0);
 }
 
-static ssize_t do_sendfile(struct mover *m)
+static ssize_t do_sendfile(struct t_call *m)
 {
-	return rg_sendfile(m->out, m->in, m->off, m->n);
-}
-
-static void mover_run(void *arg)
-{
-	struct mover *m = arg;
-
-	if (m->ctx)
-		rg_ctx_bind(m->ctx);
-	m->started = true;
-	m->ret = m->fn(m);
-	m->ended = true;
-	if (m->ctx)
-		rg_ctx_unref(rg_ctx_bind(NULL));
-}
-
-static bool mover_has_started(void *arg)
-{
-	struct mover *m = arg;
-
-	return m->started;
-}
-
-static void mover_park(struct mover *m, rg_waitgroup *w)
-{
-	spawn(w, mover_run, m);
-	T_WAIT_UNTIL(mover_has_started, m);
-	(void)rg_sleep(5 * RG_MILLISECOND);
-	T_CHECK(!m->ended);
+	return rg_sendfile(m->other_fd, m->fd, m->off, m->n);
 }
 
 /* ---- splice ------------------------------------------------------------- */
@@ -164,7 +126,7 @@ TEST(splice_bad_arguments_are_refused)
 
 TEST(splice_waits_for_either_side_unless_told_not_to)
 {
-	struct mover m = {.fn = do_splice, .n = 100};
+	struct t_call m = {.fn = do_splice, .n = 100};
 	rg_waitgroup w = {0};
 	int p[2], q[2], s[2];
 	char buf[8];
@@ -176,17 +138,16 @@ TEST(splice_waits_for_either_side_unless_told_not_to)
 		       -EAGAIN);
 	T_CHECK_INT_EQ(rg_splice(s[0], NULL, q[1], NULL, 10, SPLICE_F_NONBLOCK),
 		       -EAGAIN);
-	m.in = p[0];
-	m.out = q[1];
-	mover_park(&m, &w);
+	m.fd = p[0];
+	m.other_fd = q[1];
+	t_call_park(&m, &w);
 	T_CHECK_INT_EQ(write(p[1], "abc", 3), 3);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(m.ret, 3);
 	T_CHECK_INT_EQ(read(q[0], buf, 8), 3);
 	/* From a socket. */
-	m.started = m.ended = false;
-	m.in = s[0];
-	mover_park(&m, &w);
+	m.fd = s[0];
+	t_call_park(&m, &w);
 	T_CHECK_INT_EQ(write(s[1], "abcd", 4), 4);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(m.ret, 4);
@@ -194,11 +155,10 @@ TEST(splice_waits_for_either_side_unless_told_not_to)
 	while (write(p[1], data, 4096) == 4096 &&
 	       rg_poll(p[1], POLLOUT, 0) == POLLOUT)
 		;
-	m.started = m.ended = false;
-	m.in = s[0];
-	m.out = p[1];
+	m.fd = s[0];
+	m.other_fd = p[1];
 	T_CHECK_INT_EQ(write(s[1], "xy", 2), 2);
-	mover_park(&m, &w);
+	t_call_park(&m, &w);
 	while (!m.ended) {
 		T_CHECK_INT_EQ(read(p[0], data, 4096), 4096);
 		(void)rg_sleep(RG_MILLISECOND);
@@ -233,21 +193,20 @@ TEST(splice_ends_and_broken_pipes_are_told)
 }
 
 /* fn waits for `in`, then for `out`: close of either ends it, and so does a context. */
-static void ends_in_every_way(ssize_t (*fn)(struct mover *m), const int in[2],
+static void ends_in_every_way(ssize_t (*fn)(struct t_call *m), const int in[2],
 			      const int out[2])
 {
-	struct mover m = {.fn = fn, .in = in[0], .out = out[1], .n = 10};
+	struct t_call m = {.fn = fn, .fd = in[0], .other_fd = out[1], .n = 10};
 	rg_waitgroup w = {0};
 	char buf[8];
 
 	m.ctx = rg_ctx_with_timeout(rg_ctx_background(), 20 * RG_MILLISECOND);
-	spawn(&w, mover_run, &m);
+	t_call_start(&m, &w);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(m.ret, -ETIMEDOUT);
 	rg_ctx_unref(m.ctx);
 	m.ctx = rg_ctx_with_cancel(rg_ctx_background());
-	m.started = m.ended = false;
-	mover_park(&m, &w);
+	t_call_park(&m, &w);
 	rg_ctx_cancel(m.ctx, 0);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(m.ret, -ECANCELED);
@@ -256,8 +215,7 @@ static void ends_in_every_way(ssize_t (*fn)(struct mover *m), const int in[2],
 	/* It took nothing. */
 	T_CHECK_INT_EQ(write(in[1], "abc", 3), 3);
 	T_CHECK_INT_EQ(rg_read(in[0], buf, 8), 3);
-	m.started = m.ended = false;
-	mover_park(&m, &w);
+	t_call_park(&m, &w);
 	T_CHECK_INT_EQ(rg_close(in[0]), 0);
 	rg_waitgroup_wait(&w);
 	T_CHECK_INT_EQ(m.ret, -ECANCELED);
@@ -395,7 +353,7 @@ static bool has_bytes(void *fd)
 
 TEST(sendfile_cut_short_skips_no_byte)
 {
-	struct mover m = {.fn = do_sendfile, .n = FILE_SIZE};
+	struct t_call m = {.fn = do_sendfile, .n = FILE_SIZE};
 	struct receiver r = {.buf = malloc(FILE_SIZE + 1)};
 	rg_waitgroup w = {0};
 	off_t at = 11;
@@ -403,12 +361,12 @@ TEST(sendfile_cut_short_skips_no_byte)
 
 	T_CHECK(r.buf != NULL);
 	make_sockets(s);
-	m.in = data_file();
-	m.out = s[0];
+	m.fd = data_file();
+	m.other_fd = s[0];
 	m.off = &at;
 	m.ctx = rg_ctx_with_cancel(rg_ctx_background());
 	/* The receiver takes nothing: it stops in the middle. */
-	mover_park(&m, &w);
+	t_call_park(&m, &w);
 	T_WAIT_UNTIL(has_bytes, &s[1]);
 	rg_ctx_cancel(m.ctx, 0);
 	rg_waitgroup_wait(&w);
@@ -416,13 +374,13 @@ TEST(sendfile_cut_short_skips_no_byte)
 	T_CHECK_INT_LT(m.ret, FILE_SIZE);
 	T_CHECK_INT_EQ(at, 11 + m.ret);
 	rg_ctx_bind(m.ctx);
-	T_CHECK_INT_EQ(rg_sendfile(s[0], m.in, &at, 10), -ECANCELED);
+	T_CHECK_INT_EQ(rg_sendfile(s[0], m.fd, &at, 10), -ECANCELED);
 	rg_ctx_unref(rg_ctx_bind(NULL));
 	rg_ctx_unref(m.ctx);
 	T_CHECK_INT_EQ(at, 11 + m.ret);
 	r.fd = s[1];
 	spawn(&w, receive_all, &r);
-	T_CHECK_INT_EQ(rg_sendfile(s[0], m.in, &at, FILE_SIZE),
+	T_CHECK_INT_EQ(rg_sendfile(s[0], m.fd, &at, FILE_SIZE),
 		       FILE_SIZE - 11 - m.ret);
 	close(s[0]);
 	rg_waitgroup_wait(&w);
@@ -431,7 +389,7 @@ TEST(sendfile_cut_short_skips_no_byte)
 		T_CHECK_INT_EQ((unsigned char)r.buf[i], byte_at(i + 11));
 	free(r.buf);
 	close(s[1]);
-	close(m.in);
+	close(m.fd);
 }
 
 TEST(sendfile_to_a_peer_that_went_is_epipe)
