@@ -13,6 +13,7 @@
 
 #include "kernel-iface/alloc.h"
 #include "sched/labels.h"
+#include "sched/sched.h"
 
 #define SET(...)                                                               \
 	do {                                                                   \
@@ -167,7 +168,7 @@ static void inherit_body(void *arg)
 	wait_all();
 	T_CHECK_STR_EQ(rg_label_get("who"), "changed");
 	SET({"who", NULL}, {"where", NULL});
-	T_CHECK_INT_LE(alloc_live() - live, 2);
+	T_CHECK_INT_LE(alloc_live() - live, 3 * sched_nps());
 	rg_chan_unref(go_on);
 }
 
@@ -234,7 +235,7 @@ static void scope_body(void *arg)
 	must_go(exits_in_scope, NULL);
 	wait_all();
 	SET({"base", NULL});
-	T_CHECK_INT_LE(alloc_live() - live, 2);
+	T_CHECK_INT_LE(alloc_live() - live, 3 * sched_nps());
 }
 
 static void labels_do_restores_also_by_exit(void **state)

@@ -12,11 +12,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "sched/sched.h"
 #include "sync/chan.h"
 #include "sync/parklot.h"
 
-/* Blocks that the runtime may have taken for itself meanwhile: timer heaps. */
-#define LIVE_SLACK (2 * (int64_t)rg_gomaxprocs(0))
+/* Blocks that the runtime may have taken for itself meanwhile: timer heaps, and another
+ * pair of thread and P when one was blocked for long (a page of the kernel's is enough). */
+#define LIVE_SLACK (3 * (int64_t)sched_nps())
 
 #define WAIT_MAX (20 * RG_SECOND)
 
