@@ -221,7 +221,8 @@ static void preempt_of_all_registers_changes_none(void **state)
 static uintptr_t stopped[16];
 static size_t nstopped, nbacktraces;
 static bool has_body, has_leaf, has_end;
-static volatile bool enough;
+/* Not bool: gcc 12 with -fsanitize=undefined loads a volatile one but once in a loop. */
+static volatile int enough;
 
 static __attribute__((noinline)) void spin_leaf(void)
 {
