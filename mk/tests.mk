@@ -116,7 +116,8 @@ LINUX_61 := RINGGO_URING=off:futex,waitid,ftruncate,guard
 ON_EPOLL = $(filter $(B)/tests/net/% $(B)/tests/api/% $(B)/tests/sched/% \
 	%/kernel-iface/test_ring,$(TEST_PROGS))
 ON_LINUX_61 = $(addprefix $(B)/tests/,kernel-iface/test_stack \
-	net/test_fileops net/test_waitid net/test_command)
+	net/test_fileops net/test_waitid net/test_command net/test_cmdcancel \
+	net/test_cmdstreams)
 AGAIN_WITH = $(if $(RINGGO_ENGINE)$(RINGGO_URING),, \
 	--with '$(EPOLL)' $(call PICKED,$(ON_EPOLL)) \
 	--with '$(LINUX_61)' $(call PICKED,$(ON_LINUX_61)))
