@@ -395,7 +395,7 @@ static void cancel_against_completion_loses_no_byte(void **state)
 
 /* ---- a cancellation that does not find its operation --------------------------------- */
 
-static struct g *one_reader;
+static struct g *_Atomic one_reader;
 
 static void lone_reader(void *arg)
 {
@@ -415,13 +415,16 @@ static uint64_t cancels(void)
 /* An operation that the kernel looks for in vain: its generation is another one. */
 static struct wait_op *start_hidden(void)
 {
+	struct wait_op *w;
+
 	open_pair();
 	results[0] = 0;
 	rg_waitgroup_add(&wg, 1);
 	rg_go(lone_reader, NULL);
 	T_WAIT_UNTIL(has_inflight, (void *)1);
-	one_reader->wop->op.gen++;
-	return one_reader->wop;
+	w = one_reader->wop;
+	w->op.gen++;
+	return w;
 }
 
 static void end_hidden(int result)
