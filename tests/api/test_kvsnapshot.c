@@ -171,7 +171,7 @@ static void kv_place_that_cannot_be_written_is_said(void **state)
 enum { WRITERS = 8, DEPTH = 16 };
 
 struct writer {
-	uint16_t port;
+	int fd; /* connected before any of them writes */
 	int number;
 	int acknowledged; /* keys 0 ... acknowledged - 1 */
 };
@@ -180,7 +180,7 @@ struct writer {
 static void *write_main(void *arg)
 {
 	struct writer *w = arg;
-	int fd = t_tcp_connect(w->port);
+	int fd = w->fd;
 	size_t had = 0;
 
 	for (int i = 0;; i += DEPTH) {
@@ -230,10 +230,11 @@ static void kv_term_under_load_loses_no_acknowledged_write(void **state)
 	(void)state;
 	unlink(file);
 	kv_start(&s, "-s", file, "-m", "2");
-	for (int i = 0; i < WRITERS; i++) {
-		writers[i] = (struct writer){.port = s.port, .number = i};
+	for (int i = 0; i < WRITERS; i++)
+		writers[i] = (struct writer){.fd = t_tcp_connect(s.port),
+					     .number = i};
+	for (int i = 0; i < WRITERS; i++)
 		threads[i] = t_thread(write_main, &writers[i]);
-	}
 	fd = t_tcp_connect(s.port);
 	while (atoi(kv_ask(fd, "DBSIZE\r\n", 8) + 1) < 2000)
 		;
