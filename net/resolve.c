@@ -15,6 +15,7 @@
 #include "kernel-iface/base/check.h"
 #include "sched/cancel.h"
 #include "sched/park.h"
+#include "sched/sched.h"
 
 /* ---- answers that need nobody ------------------------------------------- */
 
@@ -49,21 +50,39 @@ static void loopbacks(enum addr_network network, uint16_t port,
 
 /* ---- the question to getaddrinfo ---------------------------------------- */
 
+/* How many are asked at once: each takes a helper thread, of which rg_blocking has
+ * 256 for everybody. */
+enum { QUESTIONS_MAX = 32 };
+
 struct question {
-	_Atomic unsigned refs; /* the asker's and the helper goroutine's */
-	char host[256];
+	struct list link;      /* in the table while it is not answered */
+	_Atomic unsigned refs; /* the table's, and one for each asker */
+	char host[256];        /* const, as is the family */
 	int family;
-	uint16_t port;
 
 	/* written by the helper before `answered` */
 	int err;
 	struct resolved answer;
 
-	/* under lock */
-	struct rtlock lock;
+	/* under table.lock */
+	bool is_begun; /* a helper is on it */
 	bool answered;
-	struct g *asker; /* parked */
+	struct list askers; /* parked */
 };
+
+/* A goroutine that waits for an answer; on its stack. */
+struct asker {
+	struct list link;
+	struct g *gp;
+};
+
+/* What is asked, the oldest question first. */
+static struct {
+	struct rtlock lock;
+	uint32_t run; /* whose questions they are; another's were abandoned */
+	unsigned helpers;
+	struct list questions;
+} table;
 
 static int error_of(int eai)
 {
@@ -101,10 +120,6 @@ static int ask_libc(struct question *q)
 			continue;
 		memset(&a, 0, sizeof(a));
 		memcpy(&a, ai->ai_addr, ai->ai_addrlen);
-		if (a.sa.sa_family == AF_INET6)
-			a.in6.sin6_port = htons(q->port);
-		else
-			a.in.sin_port = htons(q->port);
 		add(&q->answer, &a);
 	}
 	freeaddrinfo(list);
@@ -122,90 +137,197 @@ static void *ask_thread(void *arg)
 static void question_unref(struct question *q)
 {
 	/* Q1 acquire and release, pairs with itself: the last one frees what the
-	 * other has stopped to use. */
+	 * others have stopped to use. */
 	if (atomic_fetch_sub_explicit(&q->refs, 1, memory_order_acq_rel) == 1)
 		rgk_free(q);
 }
 
-/* The helper goroutine: waits in the asker's stead. */
-static void ask_goroutine(void *arg)
+/* Everybody who has asked is told, and q leaves the table. */
+static void finish(struct question *q)
 {
-	struct question *q = arg;
-	struct g *asker;
+	struct ready_list ready = {0};
 
-	rg_blocking(ask_thread, q);
-	rtlock_lock(&q->lock);
+	rtlock_lock(&table.lock);
 	q->answered = true;
-	asker = q->asker;
-	q->asker = NULL;
-	if (asker && !wake_claim(asker, WAKE_EVENT))
-		asker = NULL;
-	rtlock_unlock(&q->lock);
-	if (asker)
-		sched_ready(asker);
+	list_del(&q->link);
+	list_for_each(it, &q->askers) {
+		struct asker *a = container_of(it, struct asker, link);
+
+		if (wake_claim(a->gp, WAKE_EVENT))
+			ready_list_add(&ready, a->gp);
+	}
+	rtlock_unlock(&table.lock);
+	sched_ready_all(&ready);
 	question_unref(q);
 }
 
-/* I1. 0: q->err and q->answer are there. */
-static int ask_and_wait(struct question *q, struct g *gp)
+/* The next one that somebody waits for; NULL: none, there is a helper less. */
+static struct question *next_question(void)
+{
+	struct question *next = NULL;
+
+	rtlock_lock(&table.lock);
+	list_for_each_safe(it, after, &table.questions) {
+		struct question *q = container_of(it, struct question, link);
+
+		if (q->is_begun)
+			continue;
+		/* Relaxed: askers come under the lock only. */
+		if (atomic_load_explicit(&q->refs, memory_order_relaxed) > 1) {
+			next = q;
+			break;
+		}
+		list_del(&q->link);
+		question_unref(q);
+	}
+	if (next)
+		next->is_begun = true;
+	else
+		table.helpers--;
+	rtlock_unlock(&table.lock);
+	return next;
+}
+
+/* A helper goroutine: waits in the askers' stead. */
+static void answer_questions(void *arg)
+{
+	for (struct question *q = arg; q; q = next_question()) {
+		rg_blocking(ask_thread, q);
+		finish(q);
+	}
+}
+
+/* I2. fresh joins the table, or is freed: the one with the same question is returned
+ * instead. *begins: a helper has to be started for it. */
+static struct question *join_table(struct question *fresh, bool *begins)
+{
+	struct question *q = NULL;
+
+	rtlock_lock(&table.lock);
+	if (table.run != sched_run_id()) {
+		table.run = sched_run_id();
+		table.helpers = 0;
+		list_init(&table.questions);
+	}
+	list_for_each(it, &table.questions) {
+		q = container_of(it, struct question, link);
+		if (q->family == fresh->family && !strcmp(q->host, fresh->host))
+			break;
+		q = NULL;
+	}
+	if (!q) {
+		q = fresh;
+		fresh = NULL;
+		list_push_back(&table.questions, &q->link);
+		*begins = table.helpers < QUESTIONS_MAX;
+		table.helpers += *begins;
+		q->is_begun = *begins;
+	} else {
+		/* Relaxed: the table's is there. */
+		atomic_fetch_add_explicit(&q->refs, 1, memory_order_relaxed);
+	}
+	rtlock_unlock(&table.lock);
+	rgk_free(fresh);
+	return q;
+}
+
+static void start_helper(struct question *q)
 {
 	/* Not the asker's context: the helper must see it through. */
 	const rg_go_options options = {.name = "resolver",
 				       .ctx = rg_ctx_background()};
-	enum wake_state how = WAKE_EVENT;
+	int err = rg_go_with(&options, answer_questions, q);
+
+	if (!err)
+		return;
+	q->err = err;
+	rtlock_lock(&table.lock);
+	table.helpers--;
+	rtlock_unlock(&table.lock);
+	finish(q);
+}
+
+/* I1. 0: q->err and q->answer are there. */
+static int wait_for(struct question *q)
+{
+	struct asker a = {.gp = getg()};
+	enum wake_state how;
+
+	rtlock_lock(&table.lock);
+	if (q->answered) {
+		rtlock_unlock(&table.lock);
+		return 0;
+	}
+	wake_begin(a.gp);
+	list_push_back(&q->askers, &a.link);
+	how = sched_park_until(park_commit_unlock, &table.lock, RG_FOREVER,
+			       true, WAIT_BLOCKING, q);
+	rtlock_lock(&table.lock);
+	list_del(&a.link);
+	rtlock_unlock(&table.lock);
+	return how == WAKE_EVENT ? 0 : cancel_token_err(a.gp->token);
+}
+
+static int ask_shared(struct question *fresh, struct resolved *out)
+{
+	bool begins = false;
+	struct question *q = join_table(fresh, &begins);
 	int err;
 
-	/* Relaxed: the new goroutine gets q through rg_go. */
-	atomic_store_explicit(&q->refs, 2, memory_order_relaxed);
-	err = rg_go_with(&options, ask_goroutine, q);
-	if (err) {
-		atomic_store_explicit(&q->refs, 1, memory_order_relaxed);
-		return err;
+	if (begins)
+		start_helper(q);
+	err = wait_for(q);
+	if (!err) {
+		err = q->err;
+		*out = q->answer;
 	}
-	rtlock_lock(&q->lock);
-	if (q->answered) {
-		rtlock_unlock(&q->lock);
-		return 0;
+	question_unref(q);
+	return err;
+}
+
+/* A thread of the host has nothing else to do, and waits itself. */
+static int ask_alone(struct question *q, struct resolved *out)
+{
+	int err;
+
+	rg_blocking(ask_thread, q);
+	err = q->err;
+	*out = q->answer;
+	rgk_free(q);
+	return err;
+}
+
+static void set_port(struct resolved *r, uint16_t port)
+{
+	for (unsigned i = 0; i < r->n; i++) {
+		union addr_ip *a = &r->addr[i];
+
+		if (a->sa.sa_family == AF_INET6)
+			a->in6.sin6_port = htons(port);
+		else
+			a->in.sin_port = htons(port);
 	}
-	wake_begin(gp);
-	q->asker = gp;
-	how = sched_park_until(park_commit_unlock, &q->lock, RG_FOREVER, true,
-			       WAIT_BLOCKING, q);
-	if (how == WAKE_EVENT)
-		return 0;
-	rtlock_lock(&q->lock);
-	q->asker = NULL;
-	rtlock_unlock(&q->lock);
-	return cancel_token_err(gp->token);
 }
 
 static int ask(const struct addr_parts *parts, int family, struct resolved *out)
 {
 	struct g *gp = getg();
 	struct question *q;
-	int err = 0;
+	int err = gp && gp->token ? cancel_token_err(gp->token) : 0;
 
 	if (parts->host_len >= sizeof(q->host))
 		return -EINVAL;
-	if (gp && gp->token && cancel_token_err(gp->token))
-		return cancel_token_err(gp->token);
+	if (err)
+		return err;
 	q = rgk_zalloc(sizeof(*q));
 	if (!q)
 		return -ENOMEM;
 	memcpy(q->host, parts->host, parts->host_len);
 	q->family = family;
-	q->port = parts->port;
-	/* Relaxed: nobody else knows q yet. */
-	atomic_store_explicit(&q->refs, 1, memory_order_relaxed);
-	if (gp && gp->token)
-		err = ask_and_wait(q, gp);
-	else
-		rg_blocking(ask_thread, q);
-	if (!err) {
-		err = q->err;
-		*out = q->answer;
-	}
-	question_unref(q);
+	/* Relaxed: nobody else knows q yet. The table's and ours. */
+	atomic_store_explicit(&q->refs, 2, memory_order_relaxed);
+	err = is_goroutine() ? ask_shared(q, out) : ask_alone(q, out);
+	set_port(out, parts->port);
 	return err;
 }
 

@@ -7,6 +7,9 @@
  * helper thread, because it reads files, talks to name servers and takes 10 KB of stack.
  *   I1  a caller whose context ends gets its error at once; the question lives on until
  *       the helper is done with it and is then freed by whoever lets go last.
+ *   I2  goroutines that ask the same at the same time share one question; at most 32
+ *       are asked at once, the others wait in line, and those that nobody waits for any
+ *       more when their turn comes are not asked. Threads of the host ask by themselves.
  * Errors: -EINVAL no address; -ENXIO no such host, or none of this family; -EAGAIN the
  * name servers do not answer at the moment; -EIO they failed; -ENOMEM; the bound
  * context's error.

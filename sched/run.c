@@ -266,12 +266,21 @@ static void unclaim(void)
 	control_unlock();
 }
 
+static _Atomic uint32_t run_id;
+
+uint32_t sched_run_id(void)
+{
+	/* Relaxed: changes while no goroutine runs. */
+	return atomic_load_explicit(&run_id, memory_order_relaxed);
+}
+
 /* Everything up to the point where goroutines may run. first: 1 when the caller's
  * thread is M0, else 0. */
 static int start(const rg_config *config, int first)
 {
 	int err = prepare(config, first == 1);
 
+	atomic_fetch_add_explicit(&run_id, 1, memory_order_relaxed);
 	/* reset_sched cleared it. */
 	atomic_store_explicit(&sched.status, err ? SCHED_OFF : SCHED_STARTING,
 			      memory_order_relaxed);

@@ -170,4 +170,7 @@ void sched_each_g(bool (*fn)(struct g *gp, void *arg), void *arg);
 /* The goroutine in whose slot (guard included) addr lies, or NULL. */
 struct g *sched_g_of_address(const void *addr);
 
+/* sched_run_id - another number for each runtime of the process. */
+uint32_t sched_run_id(void);
+
 #endif

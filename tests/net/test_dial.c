@@ -28,7 +28,7 @@
 
 static _Atomic unsigned forced_port; /* the only local port; 0: any */
 static _Atomic int asked, sockets;
-static _Atomic int slow_ms;
+static _Atomic int slow_ms, asking, asking_max;
 
 int __real_socket(int family, int type, int protocol);
 int __wrap_socket(int family, int type, int protocol);
@@ -69,6 +69,7 @@ static const struct answer {
 	{"memory.test", EAI_MEMORY, {0}},
 	{"empty.test", 0, {0}},
 	{"system.test", EAI_SYSTEM, {0}},
+	{"*", 0, {"127.0.0.1"}}, /* any other one */
 };
 
 int __wrap_getaddrinfo(const char *host, const char *service,
@@ -112,8 +113,11 @@ int __wrap_getaddrinfo(const char *host, const char *service,
 
 	asked++;
 	T_CHECK(rg_goid() == 0 && !service);
+	if (++asking > asking_max)
+		asking_max = asking;
 	nanosleep(&ts, NULL);
-	while (strcmp(a->name, host) != 0) {
+	asking--;
+	while (a->name[0] != '*' && strcmp(a->name, host) != 0) {
 		a++;
 		T_CHECK(a < answers + sizeof(answers) / sizeof(answers[0]));
 	}
@@ -203,6 +207,28 @@ static void hole_close(struct hole *h)
 	for (int i = 0; i < 8; i++)
 		close(h->clients[i]);
 	close(h->listener);
+}
+
+#define HOLE_9 ((INADDR_LOOPBACK & 0xffffff00) | 9)
+
+/* A hole on 127.0.0.9, and somebody who listens on `host` at the same port, which may
+ * be anybody's there. */
+static rg_listener *hole_open_beside(struct hole *h, const char *host)
+{
+	rg_listener *l = NULL;
+	char address[32];
+	int err = -EADDRINUSE;
+
+	for (int i = 0; i < 50 && err == -EADDRINUSE; i++) {
+		if (i)
+			hole_close(h);
+		hole_open(h, HOLE_9);
+		snprintf(address, sizeof(address), "%s:%u", host,
+			 (unsigned)h->port);
+		err = rg_listen("tcp", address, &l);
+	}
+	T_CHECK_INT_EQ(err, 0);
+	return l;
 }
 
 /* ---- the ordinary ------------------------------------------------------- */
@@ -415,6 +441,88 @@ TEST(dial_context_ends_the_wait_for_the_resolver)
 	slow_ms = 0;
 }
 
+/* ---- one question for all, and not too many --------------------------------- */
+
+struct lookup {
+	char name[32];
+	int want;
+	rg_duration timeout; /* 0: none */
+};
+
+static void look_up(void *arg)
+{
+	struct lookup *l = arg;
+	rg_ctx *ctx = NULL;
+	rg_host_addr addr[2];
+
+	if (l->timeout) {
+		ctx = rg_ctx_with_timeout(rg_ctx_background(), l->timeout);
+		rg_ctx_bind(ctx);
+	}
+	T_CHECK_INT_EQ(rg_lookup_host(l->name, addr, 2), l->want);
+	if (l->want == 1)
+		T_CHECK_STR_EQ(addr[0].text, "127.0.0.1");
+	if (ctx)
+		unbind(ctx);
+}
+
+TEST(resolve_goroutines_that_ask_the_same_share_the_question)
+{
+	struct lookup same = {.name = "shared.test", .want = 1};
+	struct lookup late = {"shared.test", -ETIMEDOUT, RG_MILLISECOND};
+	rg_waitgroup w = {0};
+	int before = asked;
+	int64_t live = alloc_live();
+
+	slow_ms = 60;
+	for (int i = 0; i < 20; i++)
+		spawn(&w, look_up, i % 4 ? &same : &late);
+	rg_waitgroup_wait(&w);
+	T_CHECK_INT_EQ(asked, before + 1);
+	/* It is forgotten when it has been answered. */
+	t_wait_goroutines(1);
+	slow_ms = 0;
+	look_up(&same);
+	T_CHECK_INT_EQ(asked, before + 2);
+	t_wait_goroutines(1);
+	T_CHECK_INT_LE(alloc_live(), live + 4); /* timer heaps */
+}
+
+static bool all_places_are_taken(void *arg)
+{
+	(void)arg;
+	return asking == 32;
+}
+
+TEST(resolve_asks_at_most_32_at_once)
+{
+	enum { N = 80, IMPATIENT = 10 };
+	static struct lookup many[N];
+	rg_waitgroup w = {0};
+	int before = asked;
+
+	asking_max = 0;
+	slow_ms = 200;
+	for (int i = 0; i < N; i++) {
+		snprintf(many[i].name, sizeof(many[i].name), "n%d.many", i);
+		many[i].want = 1;
+		many[i].timeout = 0;
+		if (i == N - IMPATIENT)
+			T_WAIT_UNTIL(all_places_are_taken, NULL);
+		/* Gone before their turn comes. */
+		if (i >= N - IMPATIENT) {
+			many[i].want = -ETIMEDOUT;
+			many[i].timeout = RG_MILLISECOND;
+		}
+		spawn(&w, look_up, &many[i]);
+	}
+	rg_waitgroup_wait(&w);
+	t_wait_goroutines(1);
+	T_CHECK_INT_LE(asking_max, 32);
+	T_CHECK_INT_EQ(asked, before + N - IMPATIENT);
+	slow_ms = 0;
+}
+
 /* ---- connecting --------------------------------------------------------- */
 
 static void cancel_soon(void *arg)
@@ -455,27 +563,19 @@ TEST(dial_context_ends_a_connect)
 
 TEST(dial_address_that_swallows_packets_leaves_time_for_the_next)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET};
 	struct hole h;
+	rg_listener *l = hole_open_beside(&h, "127.0.0.1");
 	rg_time start = rg_now();
-	rg_ctx *ctx;
+	rg_ctx *ctx = bind_timeout(4100 * RG_MILLISECOND);
 	rg_conn *c;
-	int l;
 
-	/* second.test: 127.0.0.9 swallows, 127.0.0.1 listens on the same port. */
-	hole_open(&h, (INADDR_LOOPBACK & 0xffffff00) | 9);
-	a.sin_port = htons(h.port);
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	l = __real_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	T_CHECK_INT_EQ(bind(l, (struct sockaddr *)&a, sizeof(a)), 0);
-	T_CHECK_INT_EQ(listen(l, 5), 0);
-	ctx = bind_timeout(4100 * RG_MILLISECOND);
+	/* second.test: 127.0.0.9 swallows, 127.0.0.1 listens. */
 	T_CHECK_INT_EQ(dial_delayed("second.test", h.port, -1, &c), 0);
 	T_CHECK(rg_now() - start >= 2 * RG_SECOND);
 	T_CHECK(rg_now() - start < 4 * RG_SECOND);
 	unbind(ctx);
 	T_CHECK_INT_EQ(rg_conn_close(c), 0);
-	close(l);
+	T_CHECK_INT_EQ(rg_listener_close(l), 0);
 	hole_close(&h);
 }
 
@@ -493,19 +593,14 @@ TEST(dial_race_address_that_swallows_packets_costs_the_delay)
 	rg_time start;
 	rg_ctx *ctx;
 	rg_conn *c, *peer;
-	rg_listener *l;
-	char good[32];
-	int fds;
+	rg_listener *l = hole_open_beside(&h, "127.0.0.1");
+	int fds = t_open_fds();
 
-	hole_open(&h, (INADDR_LOOPBACK & 0xffffff00) | 9);
-	snprintf(good, sizeof(good), "127.0.0.1:%u", (unsigned)h.port);
-	l = listen_at("tcp4", good);
-	fds = t_open_fds();
 	start = rg_now();
 	T_CHECK_INT_EQ(dial_to("tcp", "second.test", h.port, &c), 0);
 	T_CHECK(rg_now() - start >= 250 * RG_MILLISECOND);
 	T_CHECK(rg_now() - start < 1900 * RG_MILLISECOND);
-	T_CHECK_STR_EQ(rg_conn_remote_addr(c), good);
+	T_CHECK_STR_EQ(rg_conn_remote_addr(c), rg_listener_addr(l));
 	check_mode(c);
 	T_CHECK_INT_EQ(rg_listener_accept(l, &peer), 0);
 	T_CHECK_INT_EQ(rg_conn_write(c, "x", 1), 1);
@@ -530,20 +625,15 @@ TEST(dial_race_address_that_swallows_packets_costs_the_delay)
 TEST(dial_race_families_take_turns)
 {
 	struct hole h;
-	rg_listener *l;
-	rg_conn *c;
-	char six[32];
+	rg_listener *l = hole_open_beside(&h, "[::1]");
 	int before = sockets;
+	rg_conn *c;
 
-	hole_open(&h, (INADDR_LOOPBACK & 0xffffff00) | 9);
-	snprintf(six, sizeof(six), "[::1]:%u", (unsigned)h.port);
-	l = listen_at("tcp6", six);
-	before = sockets;
 	/* Not .8, which the resolver has before ::1. */
 	T_CHECK_INT_EQ(
 		dial_delayed("turns.test", h.port, 20 * RG_MILLISECOND, &c), 0);
 	T_CHECK_INT_EQ(sockets, before + 2);
-	T_CHECK_STR_EQ(rg_conn_remote_addr(c), six);
+	T_CHECK_STR_EQ(rg_conn_remote_addr(c), rg_listener_addr(l));
 	check_mode(c);
 	T_CHECK_INT_EQ(rg_conn_close(c), 0);
 	T_CHECK_INT_EQ(rg_listener_close(l), 0);
@@ -570,36 +660,57 @@ TEST(dial_race_tells_the_failure_that_says_most)
 	T_CHECK(dial_worse(0, -ENETUNREACH));
 }
 
+static int sockets_before;
+
+static bool both_were_made(void *arg)
+{
+	(void)arg;
+	return sockets == sockets_before + 2;
+}
+
+static void cancel_when_both_are_under_way(void *arg)
+{
+	T_WAIT_UNTIL(both_were_made, NULL);
+	cancel_soon(arg);
+}
+
 TEST(dial_race_context_ends_all_attempts)
 {
 	struct hole h;
+	rg_listener *l;
 	struct sockaddr_in a = {.sin_family = AF_INET};
+	static const rg_net_options one = {.backlog = 1};
+	int full[8], fds, err = -EADDRINUSE;
 	rg_waitgroup w = {0};
+	char address[32];
 	rg_ctx *ctx;
 	rg_conn *c;
-	int l, fds, before;
 
 	/* Both addresses swallow. */
-	hole_open(&h, (INADDR_LOOPBACK & 0xffffff00) | 9);
+	for (int i = 0; i < 50 && err == -EADDRINUSE; i++) {
+		if (i)
+			hole_close(&h);
+		hole_open(&h, HOLE_9);
+		snprintf(address, sizeof(address), "127.0.0.1:%u",
+			 (unsigned)h.port);
+		err = rg_listen_with("tcp", address, &one, &l);
+	}
+	T_CHECK_INT_EQ(err, 0);
 	a.sin_port = htons(h.port);
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	l = __real_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	T_CHECK_INT_EQ(bind(l, (struct sockaddr *)&a, sizeof(a)), 0);
-	T_CHECK_INT_EQ(listen(l, 0), 0);
-	int full[8];
 	for (int i = 0; i < 8; i++) {
 		full[i] = __real_socket(
 			AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		(void)connect(full[i], (struct sockaddr *)&a, sizeof(a));
 	}
 	fds = t_open_fds();
-	before = sockets;
+	sockets_before = sockets;
 	ctx = rg_ctx_with_cancel(rg_ctx_background());
-	spawn(&w, cancel_soon, ctx);
+	spawn(&w, cancel_when_both_are_under_way, ctx);
 	rg_ctx_bind(ctx);
 	T_CHECK_INT_EQ(dial_delayed("second.test", h.port, RG_MILLISECOND, &c),
 		       -ECANCELED);
-	T_CHECK_INT_EQ(sockets, before + 2);
+	T_CHECK_INT_EQ(sockets, sockets_before + 2);
 	unbind(ctx);
 	rg_waitgroup_wait(&w);
 	ctx = bind_timeout(30 * RG_MILLISECOND);
@@ -609,7 +720,7 @@ TEST(dial_race_context_ends_all_attempts)
 	T_CHECK_INT_EQ(t_open_fds(), fds);
 	for (int i = 0; i < 8; i++)
 		close(full[i]);
-	close(l);
+	T_CHECK_INT_EQ(rg_listener_close(l), 0);
 	hole_close(&h);
 }
 
@@ -734,6 +845,9 @@ int main(void)
 		cmocka_unit_test(dial_tries_each_address_once),
 		cmocka_unit_test(dial_that_resolves_stalls_nobody),
 		cmocka_unit_test(dial_context_ends_the_wait_for_the_resolver),
+		cmocka_unit_test(
+			resolve_goroutines_that_ask_the_same_share_the_question),
+		cmocka_unit_test(resolve_asks_at_most_32_at_once),
 		cmocka_unit_test(dial_context_ends_a_connect),
 		cmocka_unit_test(
 			dial_address_that_swallows_packets_leaves_time_for_the_next),
