@@ -31,9 +31,10 @@ typedef struct rg_config {
  * rg_run - start the runtime, run entry(arg) as the main goroutine, stop.
  *
  * Returns what entry returns; other goroutines end with it and their defers do not
- * run. Cannot start: says why on stderr and returns a negative errno (-EBUSY: a
- * runtime is running already, or was in the parent when it forked, or a goroutine of
- * a former one never came back).
+ * run; those that compute are interrupted for that, where docs/fairness.md says that
+ * a stack can be left. Cannot start: says why on stderr and returns a negative errno
+ * (-EBUSY: a runtime is running already, or was in the parent when it forked, or a
+ * goroutine of a former one never came back).
  * May be called again after it returned. NULL config: defaults. Threads of the host
  * are not inside calls of this library when the runtime ends (as with rg_stop).
  */
