@@ -235,12 +235,13 @@ bool token_rob(struct p *pp)
 bool token_take_away(struct p *pp)
 {
 	struct m *granted = NULL;
-	bool ok;
+	bool ok, is_short;
 
 	rtlock_lock(&sched.lock);
 	/* Without a pair to use it, a token is of no use. */
-	ok = p_status(pp) == P_RUNNING && (!list_is_empty(&sched.spare_ps) ||
-					   !list_is_empty(&sched.waiting_ps));
+	is_short = list_is_empty(&sched.spare_ps) &&
+		   list_is_empty(&sched.waiting_ps);
+	ok = p_status(pp) == P_RUNNING && !is_short;
 	if (ok) {
 		token_set(pp, P_LOST);
 		/* Relaxed: a number by itself. */
@@ -249,7 +250,7 @@ bool token_take_away(struct p *pp)
 		granted = token_balance();
 	}
 	rtlock_unlock(&sched.lock);
-	if (!ok)
+	if (is_short)
 		pair_want_more();
 	token_wake_granted(granted);
 	token_rob(pp);
@@ -447,13 +448,14 @@ bool token_pass_on(struct m *mp)
 {
 	struct p *pp = mp->own, *to = NULL;
 	struct m *granted = NULL;
-	bool ok = true;
+	bool ok = true, is_short = false;
 
 	rtlock_lock(&sched.lock);
 	if (p_status(pp) == P_RUNNING) {
 		/* To a spare pair, which looks for work; else, by balancing,
 		 * to who waited longest. */
 		to = first_of(&sched.spare_ps);
+		is_short = !to;
 		/* Those who wait would leave what is queued where it is: one
 		 * more pair is better, as long as there may be one. */
 		ok = to || (first_of(&sched.waiting_ps) &&
@@ -472,7 +474,7 @@ bool token_pass_on(struct m *mp)
 		granted = token_balance();
 	}
 	rtlock_unlock(&sched.lock);
-	if (!to)
+	if (is_short)
 		pair_want_more();
 	if (!ok)
 		return false;

@@ -6,6 +6,7 @@
 
 #include <search.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <ringgo.h>
@@ -126,11 +127,94 @@ static void pair_refused_keeps_nobody_from_its_turn(void **state)
 	t_run_with(1, refused_body, NULL);
 }
 
+/* ---- no more than are of use ---- */
+
+static _Atomic int stop;
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	T_CHECK_INT_EQ(clock_gettime(CLOCK_MONOTONIC, &ts), 0);
+	return ts.tv_sec * RG_SECOND + ts.tv_nsec;
+}
+
+/* Loses its token in a nap, and is stopped when it computes on without. */
+static int naps_and_computes(const void *a, const void *b)
+{
+	if (a == b)
+		return 0;
+	while (!stop) {
+		int64_t end;
+
+		usleep(500);
+		for (end = now_ns() + 3 * RG_MILLISECOND; now_ns() < end;)
+			;
+	}
+	return -1;
+}
+
+static void naps_in_callback(void *arg)
+{
+	static const char other;
+	void *root = NULL;
+
+	T_CHECK(tsearch(arg, &root, naps_and_computes) != NULL);
+	T_CHECK(tfind(&other, &root, naps_and_computes) == NULL);
+	T_CHECK(tdelete(arg, &root, naps_and_computes) != NULL);
+	rg_waitgroup_done(&wg);
+}
+
+static void yields(void *arg)
+{
+	(void)arg;
+	while (!stop)
+		rg_yield();
+	rg_waitgroup_done(&wg);
+}
+
+static bool was_suspended_often(void *arg)
+{
+	return interrupt_count(INTERRUPT_SUSPENDED) >= *(uint64_t *)arg + 100;
+}
+
+static void few_body(void *arg)
+{
+	enum { NAPPERS = 3 };
+	uint64_t before = interrupt_count(INTERRUPT_SUSPENDED);
+	static char items[NAPPERS];
+
+	(void)arg;
+	if (!interrupt_is_on()) {
+		print_message("no preemption in this build\n");
+		return;
+	}
+	stop = 0;
+	rg_waitgroup_add(&wg, 2 * NAPPERS);
+	for (int i = 0; i < NAPPERS; i++) {
+		T_CHECK_INT_EQ(rg_go(naps_in_callback, &items[i]), 0);
+		T_CHECK_INT_EQ(rg_go(yields, NULL), 0);
+	}
+	T_WAIT_UNTIL(was_suspended_often, &before);
+	stop = 1;
+	rg_waitgroup_wait(&wg);
+	/* One each for those that nap or are stopped, one for the others, and
+	 * one that was asked for in between. */
+	T_CHECK_INT_LE(sched_nps(), NAPPERS + 2);
+}
+
+static void pair_number_follows_those_that_are_stuck(void **state)
+{
+	(void)state;
+	t_run_with(1, few_body, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pair_late_ones_have_ids_of_their_own),
 		cmocka_unit_test(pair_refused_keeps_nobody_from_its_turn),
+		cmocka_unit_test(pair_number_follows_those_that_are_stuck),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
