@@ -46,7 +46,8 @@ enum { BIG = 1 << 20 };
 struct act {
 	struct op op;
 	struct op_sqe s;
-	int res, calls;
+	int res;
+	_Atomic int calls;
 };
 
 static struct ring ring;
@@ -59,7 +60,8 @@ static void on_done(struct op *op, int res, uint32_t flags, void *reaper)
 	(void)reaper;
 	assert_int_equal(flags, 0);
 	a->res = res;
-	a->calls++;
+	/* Release: another thread may wait for it. */
+	atomic_fetch_add_explicit(&a->calls, 1, memory_order_release);
 }
 
 static void push(struct act *a)
@@ -98,7 +100,7 @@ static int end_of(struct act *a)
 	reap();
 	while (!a->calls) {
 		assert_true(clock_now() < end);
-		ring_wait(&ring, 100 * RG_MILLISECOND);
+		ring_wait(&ring, 5 * RG_SECOND);
 		reap();
 	}
 	assert_int_equal(a->calls, 1);
@@ -445,6 +447,26 @@ static void epring_event_of_a_former_file_ends_nothing(void **state)
 	close_pair(second);
 }
 
+/* I2: what nobody waits for wakes nobody. */
+static void epring_descriptor_of_a_cancelled_operation_is_silent(void **state)
+{
+	struct act a = {0};
+	int64_t start;
+	int sv[2];
+
+	(void)state;
+	make_pair(sv, SOCK_STREAM);
+	op_recv(&a.s, sv[0], in, 10, 0);
+	begin(&a);
+	assert_true(is_waiting(&a));
+	assert_int_equal(cancel(&a), -ECANCELED);
+	assert_int_equal(write(sv[1], "x", 1), 1);
+	start = clock_now();
+	ring_wait(&ring, 20 * RG_MILLISECOND);
+	assert_true(clock_now() - start >= 20 * RG_MILLISECOND);
+	close_pair(sv);
+}
+
 static void
 epring_number_closed_under_an_operation_leaves_it_waiting(void **state)
 {
@@ -487,6 +509,23 @@ static void epring_cancelled_before_it_is_tried_does_nothing(void **state)
 	close_pair(sv);
 }
 
+static void epring_cancel_that_comes_too_late_changes_nothing(void **state)
+{
+	struct act a = {0};
+
+	(void)state;
+	op_nop(&a.s);
+	assert_int_equal(run(&a), 0);
+	assert_int_equal(ring_push_cancel(&ring, &a.op), 1);
+	look();
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(ring_inflight(&ring), 0);
+	/* Done, and not reaped. */
+	begin(&a);
+	assert_int_equal(a.calls, 0);
+	assert_int_equal(cancel(&a), 0);
+}
+
 static int listen_unix(struct sockaddr_un *name, socklen_t *len)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -506,6 +545,7 @@ static void epring_connect_waits_for_a_place_in_the_queue(void **state)
 	struct act a = {0}, b = {0}, c = {0};
 	int listener, fds[3], peer;
 	socklen_t len;
+	int64_t start;
 
 	(void)state;
 	listener = listen_unix(&name, &len);
@@ -523,7 +563,10 @@ static void epring_connect_waits_for_a_place_in_the_queue(void **state)
 	assert_false(fcntl(fds[1], F_GETFL) & O_NONBLOCK);
 	peer = accept(listener, NULL, NULL);
 	assert_true(peer >= 0);
+	start = clock_now();
 	assert_int_equal(end_of(&b), 0);
+	/* Nobody told; the ring looked again by itself. */
+	assert_true(clock_now() - start < 2 * RG_SECOND);
 	for (int i = 0; i < 3; i++)
 		close(fds[i]);
 	close(peer);
@@ -532,7 +575,8 @@ static void epring_connect_waits_for_a_place_in_the_queue(void **state)
 
 /* ---- helper threads ---- */
 
-static int fail_creations; /* how many to let pass, then fail; < 0: none */
+static _Atomic int
+	fail_creations; /* how many to let pass, then fail; < 0: none */
 
 int __real_pthread_create(pthread_t *t, const pthread_attr_t *attr,
 			  void *(*fn)(void *), void *arg);
@@ -780,6 +824,42 @@ static void epring_fifo_waits_for_its_other_side(void **state)
 	unlink(path);
 }
 
+static bool is_posted(void *arg)
+{
+	struct act *a = arg;
+
+	return atomic_load_explicit(&a->op.ep.place, memory_order_relaxed) ==
+	       OP_AT_DONE;
+}
+
+/* The helper said "look again", and nobody has read that yet. */
+static void cancel_posted(bool all)
+{
+	char *path = fifo_path();
+	int fds = t_open_fds();
+	struct act r = {0};
+
+	waiting_open(&r, path, O_RDONLY);
+	T_WAIT_UNTIL(is_posted, &r);
+	assert_int_equal(r.calls, 0);
+	if (all)
+		ring_cancel_all(&ring);
+	else
+		ring_push_cancel(&ring, &r.op);
+	reap();
+	assert_int_equal(r.calls, 1);
+	assert_int_equal(r.res, -ECANCELED);
+	assert_int_equal(t_open_fds(), fds);
+	unlink(path);
+}
+
+static void epring_cancel_finds_what_a_helper_gave_back(void **state)
+{
+	(void)state;
+	cancel_posted(false);
+	cancel_posted(true);
+}
+
 /* ---- without RWF_NOWAIT ---- */
 
 static void epring_old_kernel_reads_and_writes_files(void **state)
@@ -978,7 +1058,7 @@ static void await_foreign(struct act *a)
 {
 	int64_t end = clock_now() + 10 * RG_SECOND;
 
-	while (!__atomic_load_n(&a->calls, __ATOMIC_ACQUIRE))
+	while (!atomic_load_explicit(&a->calls, memory_order_acquire))
 		assert_true(clock_now() < end);
 }
 
@@ -1172,8 +1252,10 @@ int main(void)
 		ON(epring_receives_are_served_in_their_order),
 		ON(epring_number_used_again_is_the_new_file),
 		ON(epring_event_of_a_former_file_ends_nothing),
+		ON(epring_descriptor_of_a_cancelled_operation_is_silent),
 		ON(epring_number_closed_under_an_operation_leaves_it_waiting),
 		ON(epring_cancelled_before_it_is_tried_does_nothing),
+		ON(epring_cancel_that_comes_too_late_changes_nothing),
 		ON(epring_connect_waits_for_a_place_in_the_queue),
 		ON(epring_call_that_has_begun_is_waited_for),
 		ON(epring_call_that_is_queued_is_cancelled),
@@ -1181,6 +1263,7 @@ int main(void)
 		ON(epring_idle_helpers_end_but_for_one),
 		ON(epring_stop_cancels_what_is_queued_and_waits_for_the_rest),
 		ON(epring_fifo_waits_for_its_other_side),
+		ON(epring_cancel_finds_what_a_helper_gave_back),
 		ON(epring_pipe_never_makes_the_thread_wait),
 		ON(epring_socket_is_read_and_written_like_a_file),
 		ON_OLD(epring_old_kernel_reads_and_writes_files),
