@@ -163,7 +163,7 @@ static void say_fallback(int err)
 	is_said = true;
 	probe_explain(err, why, sizeof why);
 	fprintf(stderr,
-		"ringgo: using epoll, which is slower: io_uring is refused "
+		"ringgo: using epoll and helper threads: io_uring is refused "
 		"(%s): %s. RINGGO_ENGINE=epoll chooses it without these "
 		"words\n",
 		rg_strerror(err), why);

@@ -111,7 +111,8 @@ static void check_stays_refused(const rg_go_options *o)
 
 		T_CHECK(err == -ENOMEM || err == -EAGAIN);
 	}
-	T_CHECK_INT_EQ(rg_num_goroutine(), before);
+	/* Who sent back (check_one_more) may end meanwhile. */
+	T_CHECK_INT_LE(rg_num_goroutine(), before);
 	T_CHECK_INT_EQ(alloc_live(), blocks);
 }
 

@@ -299,8 +299,9 @@ static void check_falls_back(unsigned nr, int err, const char *cause)
 	before = held_now();
 	forbid(nr, err);
 	check_epoll_works();
-	T_CHECK_STR_HAS(said, "ringgo: using epoll, which is slower: io_uring "
-			      "is refused (");
+	T_CHECK_STR_HAS(said,
+			"ringgo: using epoll and helper threads: io_uring "
+			"is refused (");
 	T_CHECK_STR_HAS(said, cause);
 	T_CHECK(strchr(said, '\n') == said + strlen(said) - 1);
 	check_held(&before);
