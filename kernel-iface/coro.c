@@ -20,15 +20,7 @@ static_assert(offsetof(struct coro, fp) == 8, "arch/switch.h");
 static_assert(offsetof(struct coro, pc) == 16, "arch/switch.h");
 
 /* arch/ARCH/entry.S */
-void coro_entry(void);
 void coro_walk(const struct coro *c, void (*fn)(void *arg), void *arg);
-
-/* The first instruction of coro_entry is a nop that is never run. */
-#if defined(__x86_64__)
-enum { ENTRY_NOP = 1 };
-#else
-enum { ENTRY_NOP = 4 };
-#endif
 
 /* A flow starts with the control words of the thread that starts it. */
 static inline void init_control_words(struct coro *c)
@@ -50,7 +42,7 @@ void coro_init(struct coro *c, void *stack_lo, void *stack_hi,
 	c->fp = NULL;
 	memcpy(top, &fn, sizeof fn);
 	c->sp = top;
-	c->pc = (char *)(uintptr_t)&coro_entry + ENTRY_NOP;
+	c->pc = coro_start_pc();
 	init_control_words(c);
 #if defined(RG_CORO_SANITIZED)
 	c->fake_stack = NULL;

@@ -95,6 +95,24 @@ static inline void coro_started(void)
 void coro_init(struct coro *c, void *stack_lo, void *stack_hi,
 	       coro_entry_fn *fn);
 
+/* arch/ARCH/entry.S. Its first instruction is a nop that is never run. */
+void coro_entry(void) __attribute__((visibility("hidden")));
+
+static inline void *coro_start_pc(void)
+{
+#if defined(__x86_64__)
+	return (char *)(uintptr_t)&coro_entry + 1;
+#else
+	return (char *)(uintptr_t)&coro_entry + 4;
+#endif
+}
+
+/* coro_is_new - nobody has switched to *c since coro_init. */
+static inline bool coro_is_new(const struct coro *c)
+{
+	return c->pc == coro_start_pc();
+}
+
 /* coro_init_thread - *c stands for the calling thread's own stack. */
 void coro_init_thread(struct coro *c);
 

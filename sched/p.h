@@ -28,7 +28,11 @@ struct p {
 	struct m *home;            /* const: I3 */
 	struct g *gfree; /* dead goroutines of the default class, warm */
 	uint32_t gfree_len;
-	uint32_t turn_tick;           /* schedtick when it got its token last */
+	rg_time raise_at;     /* proc.c, F7 */
+	uint32_t birth_tick;  /* schedtick when a goroutine began here last */
+	uint32_t spawn_tick;  /* schedtick when one spawned here last ... */
+	uint32_t spawn_count; /* ... and how many in that run */
+	uint32_t turn_tick;   /* schedtick when it got its token last */
 	uint64_t goid_next, goid_end; /* a block of ids */
 	/* written by the owner, read by anybody */
 	_Atomic uint64_t steals, created, ended;

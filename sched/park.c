@@ -179,8 +179,7 @@ void switch_refused(struct m *mp, struct g *prev)
 		sched_ready_tail(old);
 }
 
-/* gp to the tail of this P's queue; half of a full one goes to the global queue. */
-static void put_tail(struct p *pp, struct g *gp)
+void sched_put_tail(struct p *pp, struct g *gp)
 {
 	if (rg_unlikely(!runq_put(&pp->runq, gp))) {
 		struct gqueue out = {0};
@@ -227,7 +226,7 @@ void sched_ready(struct g *gp)
 	}
 	old = runq_set_next(&mp->p->runq, gp);
 	if (old) {
-		put_tail(mp->p, old);
+		sched_put_tail(mp->p, old);
 		wake_p();
 	}
 }
@@ -249,7 +248,7 @@ void sched_ready_quiet(struct g *gp)
 		global_put_one(gp);
 		return;
 	}
-	put_tail(mp->p, gp);
+	sched_put_tail(mp->p, gp);
 	/* One alone runs here when its readier parks; sysmon rescues it from a
 	 * readier that computes on (wake.c). */
 	if (runq_len(&mp->p->runq) > 1)
@@ -301,7 +300,9 @@ static bool commit_yield(struct g *gp, void *arg)
 {
 	(void)arg;
 	g_set_state(gp, G_RUNNABLE);
-	put_tail(gp->m->p, gp);
+	if (rg_unlikely(runq_has_newborn(&gp->m->p->runq)))
+		runq_settle(&gp->m->p->runq);
+	sched_put_tail(gp->m->p, gp);
 	return true;
 }
 

@@ -75,6 +75,10 @@ void sched_ready_tail(struct g *gp);
 struct ready_list {
 	struct g *head, *tail;
 };
+/* sched_put_tail - gp, which is runnable, to the tail of pp's ring, the caller's own;
+ * a batch of a full one goes to the global queue. */
+void sched_put_tail(struct p *pp, struct g *gp);
+
 /* sched_ready_quiet - sched_ready_tail, by nobody in particular: to ThreadSanitizer it
  * does not order gp after the caller. For timers and the like. */
 void sched_ready_quiet(struct g *gp);

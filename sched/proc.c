@@ -5,14 +5,17 @@
  *   F1  every SCHED_TICK switches: a share of the global queue, ring, timers, and the
  *       tail of the local queue before `next`, so that neither a ping-pong pair nor a
  *       full local queue starves anybody;
- *   F2  the local queue;
+ *   F2  the local queue, its ring and its newborns in turns (runq.h);
  *   F3  a share of the global queue;
  *   F4  what is in the completion queue; timers of this P;
  *       then goroutines preempted on this M (at F1 when they waited their slice);
  *   F5  the queues and timers of other Ps, in random order (at most one M spins per
  *       idle P it may serve: half of the busy ones);
  *   F6  wake.c: sleep; submitting what was batched and waiting are one system call,
- *       which returns at once when something completes at submission.
+ *       which returns at once when something completes at submission;
+ *   F7  with F1, but not more often than every RAISE_NS: the oldest newborn to the ring.
+ *       The youngest go first, so it might wait for ever; more often, a tree of
+ *       goroutines would be walked breadth first.
  * After findRunnable in Go's proc.go; what differs: each M polls its own ring.
  */
 #include "sched/proc.h"
@@ -26,7 +29,7 @@
 #include "sched/token.h"
 #include "sched/wake.h"
 
-enum { STEAL_ROUNDS = 4 };
+enum { STEAL_ROUNDS = 4, RAISE_NS = 10 * 1000 * 1000 };
 
 /* F3. One goroutine to run, and a fair share of the rest to the local queue, as far
  * as it has room: what is taken out is never put back, the order is kept. */
@@ -89,6 +92,17 @@ static void demote_next(struct p *pp)
 		global_put_one(gp);
 }
 
+/* F7. */
+static void raise_oldest(struct p *pp)
+{
+	rg_time now = sched_coarse_now();
+
+	if (!runq_has_newborn(&pp->runq) || now < pp->raise_at)
+		return;
+	pp->raise_at = now + RAISE_NS;
+	runq_promote(&pp->runq);
+}
+
 static bool is_pinned_due(const struct m *mp)
 {
 	return atomic_load_explicit(&mp->npinned, memory_order_relaxed) &&
@@ -126,6 +140,7 @@ static struct g *housekeeping(struct m *mp)
 		atomic_store_explicit(&sched.coarse_now, clock_now(),
 				      memory_order_relaxed);
 	demote_next(mp->p);
+	raise_oldest(mp->p);
 	plan_housekeeping(mp->p);
 	return gp;
 }
@@ -219,7 +234,7 @@ static struct g *find_runnable(struct m *mp)
 			netpoll(mp, true);
 		if (gp || (gp = runq_get(&pp->runq)))
 			return gp;
-		gp = global_get(pp, RUNQ_SIZE / 2);
+		gp = global_get(pp, RUNQ_BATCH);
 		if (gp)
 			return gp;
 		netpoll(mp, false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * runq - attacks I1-I4 of sched/runq.h: every goroutine exactly once, whoever takes.
+ * runq - attacks I1-I5 of sched/runq.h: every goroutine exactly once, whoever takes.
  */
 #include "tests/support/rgtest.h"
 
@@ -55,7 +55,7 @@ static void runq_next_runs_first_and_is_displaced(void **state)
 	assert_null(runq_get(&queue));
 }
 
-static void runq_overflow_moves_half_in_order(void **state)
+static void runq_overflow_moves_a_batch_in_order(void **state)
 {
 	struct gqueue out = {0};
 
@@ -63,19 +63,108 @@ static void runq_overflow_moves_half_in_order(void **state)
 	reset();
 	for (int i = 0; i < RUNQ_SIZE; i++)
 		runq_put(&queue, &gs[i]);
-	runq_overflow(&queue, &gs[999], &out);
-	assert_int_equal(out.len, RUNQ_SIZE / 2 + 1);
-	for (int i = 0; i < RUNQ_SIZE / 2; i++)
+	runq_overflow(&queue, &gs[RUNQ_SIZE], &out);
+	assert_int_equal(out.len, RUNQ_BATCH + 1);
+	for (int i = 0; i < RUNQ_BATCH; i++)
 		assert_ptr_equal(gqueue_pop(&out), &gs[i]);
-	assert_ptr_equal(gqueue_pop(&out), &gs[999]);
+	assert_ptr_equal(gqueue_pop(&out), &gs[RUNQ_SIZE]);
 	assert_null(gqueue_pop(&out));
-	assert_ptr_equal(runq_get(&queue), &gs[RUNQ_SIZE / 2]);
+	assert_ptr_equal(runq_get(&queue), &gs[RUNQ_BATCH]);
+}
+
+static void newborns_go_youngest_first_and_are_stolen_oldest_first(void **state)
+{
+	(void)state;
+	for (int alone = 0; alone < 2; alone++) {
+		reset();
+		queue.is_alone = alone;
+		for (int round = 0; round < 3; round++) {
+			for (int i = 0; i < NEWBORN_MAX; i++)
+				assert_true(runq_bear(&queue, &gs[i]));
+			assert_false(runq_bear(&queue, &gs[NEWBORN_MAX]));
+			assert_int_equal(runq_len(&queue), NEWBORN_MAX);
+			for (int i = NEWBORN_MAX; i-- > 0;)
+				assert_ptr_equal(runq_get(&queue), &gs[i]);
+			assert_null(runq_get(&queue));
+			assert_true(runq_is_empty(&queue));
+		}
+	}
+	queue.is_alone = false;
+	for (int i = 0; i < 8; i++)
+		runq_bear(&queue, &gs[i]);
+	assert_ptr_equal(runq_steal(&other, &queue, true), &gs[0]);
+	for (int i = 3; i > 0; i--) /* half of them, the older one */
+		assert_ptr_equal(runq_get(&other), &gs[i]);
+	assert_null(runq_get(&other));
+	for (int i = 7; i > 3; i--)
+		assert_ptr_equal(runq_get(&queue), &gs[i]);
+	assert_true(runq_is_empty(&queue));
+}
+
+static void ring_and_newborns_take_turns(void **state)
+{
+	int from_ring = 0;
+
+	(void)state;
+	reset();
+	for (int i = 0; i < 800; i++) {
+		runq_put(&queue, &gs[i]);
+		runq_bear(&queue, &gs[1000 + i]);
+	}
+	for (int i = 0; i < 800; i++)
+		from_ring += runq_get(&queue) < &gs[1000];
+	assert_int_equal(from_ring, 100);
+	for (int i = 0; i < 800; i++)
+		assert_non_null(runq_get(&queue));
+	assert_null(runq_get(&queue));
+}
+
+static void newborns_join_the_ring_oldest_first(void **state)
+{
+	(void)state;
+	reset();
+	for (int i = 0; i < 10; i++)
+		runq_bear(&queue, &gs[i]);
+	runq_promote(&queue);
+	assert_int_equal(runq_ring_len(&queue), 1);
+	runq_settle(&queue);
+	assert_false(runq_has_newborn(&queue));
+	for (int i = 0; i < 10; i++)
+		assert_ptr_equal(runq_get(&queue), &gs[i]);
+	/* A full ring takes none, and none is lost. */
+	for (int i = 0; i < RUNQ_SIZE; i++)
+		runq_put(&queue, &gs[i]);
+	runq_bear(&queue, &gs[RUNQ_SIZE]);
+	runq_promote(&queue);
+	runq_settle(&queue);
+	assert_true(runq_has_newborn(&queue));
+	assert_int_equal(runq_len(&queue), RUNQ_SIZE + 1);
+}
+
+static void drain_takes_all_there_is(void **state)
+{
+	struct gqueue out = {0};
+	struct g *gp;
+
+	(void)state;
+	reset();
+	runq_set_next(&queue, &gs[0]);
+	for (int i = 1; i < 100; i++)
+		assert_true(i % 2 ? runq_put(&queue, &gs[i])
+				  : runq_bear(&queue, &gs[i]));
+	runq_drain(&queue, &out);
+	assert_int_equal(out.len, 100);
+	while ((gp = gqueue_pop(&out)))
+		take(gp);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(taken[i], 1);
+	assert_true(runq_is_empty(&queue));
 }
 
 static void runq_steal_takes_half_rounded_up(void **state)
 {
 	(void)state;
-	for (int n = 0; n < 20; n++) {
+	for (int n = 0; n < 2 * RUNQ_BATCH; n++) {
 		int stolen = 0;
 
 		reset();
@@ -146,8 +235,11 @@ static void owner_work(void)
 
 	for (int i = 0; i < TOTAL; i++) {
 		old = i % 3 ? &gs[i] : runq_set_next(&queue, &gs[i]);
-		if (old && !runq_put(&queue, old))
+		if (old && (i % 7 < 3 || !runq_bear(&queue, old)) &&
+		    !runq_put(&queue, old))
 			runq_overflow(&queue, old, &out);
+		if (i % 97 == 0)
+			runq_promote(&queue);
 		while ((gp = gqueue_pop(&out)) ||
 		       (i % 5 == 0 && (gp = runq_get(&queue)))) {
 			take(gp);
@@ -186,7 +278,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runq_is_fifo_and_bounded),
 		cmocka_unit_test(runq_next_runs_first_and_is_displaced),
-		cmocka_unit_test(runq_overflow_moves_half_in_order),
+		cmocka_unit_test(runq_overflow_moves_a_batch_in_order),
+		cmocka_unit_test(
+			newborns_go_youngest_first_and_are_stolen_oldest_first),
+		cmocka_unit_test(ring_and_newborns_take_turns),
+		cmocka_unit_test(newborns_join_the_ring_oldest_first),
+		cmocka_unit_test(drain_takes_all_there_is),
 		cmocka_unit_test(runq_steal_takes_half_rounded_up),
 		cmocka_unit_test(runq_steal_takes_next_only_when_asked),
 		cmocka_unit_test(gqueue_append_joins),
