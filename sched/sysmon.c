@@ -242,6 +242,14 @@ static int64_t cpu_time(const struct m *mp)
 	return ts.tv_sec * RG_SECOND + ts.tv_nsec;
 }
 
+/* Its call returned and it went into the next one: it has no use for a token, which
+ * would be missing elsewhere for the rounds that it takes to find that out. */
+static bool is_lost_again(struct p *pp)
+{
+	return p_status(pp) == P_LOST && pp->blocked_rounds &&
+	       is_asleep(thread_state(pp->home->tid));
+}
+
 /* Y5. Of a P that did not switch since the last round: did its thread not run, either,
  * because it sleeps in the kernel? */
 static bool is_blocked(struct p *pp, rg_time now)
@@ -254,6 +262,8 @@ static bool is_blocked(struct p *pp, rg_time now)
 	if (cpu < 0 || cpu != pp->seen_cpu) {
 		pp->seen_cpu = cpu;
 		pp->seen_idle = now;
+		if (is_lost_again(pp))
+			return true;
 		pp->blocked_rounds = 0;
 		return false;
 	}

@@ -72,6 +72,44 @@ static void vfork_body(void *arg)
 	beats_beside(vforks);
 }
 
+/* Out of one call and into the next, without a look at the runtime. */
+enum { READS = 40 };
+
+static void reads_again_and_again(void *arg)
+{
+	char byte;
+
+	(void)arg;
+	for (int i = 0; i < READS; i++)
+		T_CHECK_INT_EQ(read(pipe_fds[0], &byte, 1), 1);
+	rg_waitgroup_done(&wg);
+}
+
+static int64_t tokens_taken(void)
+{
+	rg_stats s;
+
+	T_CHECK_INT_EQ(rg_stats_read(&s, sizeof s), 0);
+	return s.tokens_taken;
+}
+
+static void again_and_again_body(void *arg)
+{
+	int64_t before = tokens_taken();
+
+	(void)arg;
+	rg_waitgroup_add(&wg, 1);
+	T_CHECK_INT_EQ(rg_go(reads_again_and_again, NULL), 0);
+	for (int i = 0; i < READS; i++) {
+		rg_sleep(2 * RG_MILLISECOND);
+		T_CHECK_INT_EQ(write(pipe_fds[1], "x", 1), 1);
+	}
+	rg_waitgroup_wait(&wg);
+	T_CHECK_INT_GT(tokens_taken() - before, 0);
+	/* Some more when it was found between two calls. */
+	T_CHECK(tokens_taken() - before < READS / 2);
+}
+
 /* No descriptor is left for /proc. */
 static void exhausted_body(void *arg)
 {
@@ -160,6 +198,12 @@ static void sysmon_takes_the_token_of_an_uninterruptible_sleeper(void **state)
 	run(vfork_body);
 }
 
+static void sysmon_gives_no_token_to_who_blocks_again(void **state)
+{
+	(void)state;
+	run(again_and_again_body);
+}
+
 static void sysmon_takes_tokens_when_no_descriptor_is_left(void **state)
 {
 	(void)state;
@@ -186,6 +230,7 @@ int main(void)
 			sysmon_takes_what_is_queued_behind_a_blocked_thread),
 		cmocka_unit_test(
 			sysmon_takes_the_token_of_an_uninterruptible_sleeper),
+		cmocka_unit_test(sysmon_gives_no_token_to_who_blocks_again),
 		cmocka_unit_test(
 			sysmon_takes_tokens_when_no_descriptor_is_left),
 	};
