@@ -9,16 +9,36 @@
 
 #include "kernel-iface/base/forked.h"
 
-enum { SPIN_ROUNDS = 64, YIELD_ROUNDS = 16, NAP_MAX_NS = 200 * 1000 };
+enum { SPIN_ROUNDS = 8, YIELD_ROUNDS = 16, NAP_MAX_NS = 200 * 1000 };
 
-static inline void cpu_relax(void)
-{
 #if defined(__x86_64__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield" ::: "memory");
-#endif
+/*
+ * The first wait is long, and each is twice as long as the one before: who holds the
+ * lock goes on to use it, in its own cache, and does some hundred operations until the
+ * waiter looks again; each look takes the line away from it. (A channel of 128 that four
+ * goroutines send to and four receive from, on two Ps: 52 ns an item with looks 0.1 us
+ * apart, 12 with these; 2026-11.) In ticks of the time stamp counter, some 0.4 ns each:
+ * what a `pause` takes differs by a factor of ten between processors and hypervisors.
+ */
+enum { BACKOFF_MIN = 2048, BACKOFF_MAX = 32768 };
+
+static void back_off(unsigned ticks)
+{
+	uint64_t begun = __builtin_ia32_rdtsc();
+
+	do
+		__builtin_ia32_pause();
+	while (__builtin_ia32_rdtsc() - begun < ticks);
 }
+#else
+enum { BACKOFF_MIN = 64, BACKOFF_MAX = 512 };
+
+static void back_off(unsigned n)
+{
+	while (n--)
+		__asm__ volatile("yield" ::: "memory");
+}
+#endif
 
 static bool is_free(struct rtlock *l)
 {
@@ -29,11 +49,14 @@ static bool is_free(struct rtlock *l)
 RG_COLD void rtlock_lock_slow(struct rtlock *l)
 {
 	struct timespec nap = {0, 10 * 1000};
+	unsigned wait = BACKOFF_MIN;
 
 	for (int i = 0; i < SPIN_ROUNDS; i++) {
-		cpu_relax();
+		back_off(wait);
 		if (is_free(l) && rtlock_try(l))
 			return;
+		if (wait < BACKOFF_MAX)
+			wait *= 2;
 	}
 	for (int i = 0; i < YIELD_ROUNDS; i++) {
 		sched_yield();

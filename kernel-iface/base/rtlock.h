@@ -5,7 +5,7 @@
  *
  *   I1  zeroed memory is an unlocked lock.
  *   I2  unlocking is one release store: no locked instruction, no waiter count.
- *   I3  a waiter spins shortly, then yields its CPU, then sleeps in growing steps
+ *   I3  a waiter stays away for a microsecond or more, some times, then yields its CPU, then sleeps in growing steps
  *       up to 200 us: with few cores the holder may be off its CPU, and a waiter of
  *       higher real-time priority must not keep it there.
  *   I4  never taken in a signal handler.
