@@ -62,6 +62,7 @@ struct m {
 	uint32_t id;
 	pthread_t thread;
 	int tid;
+	unsigned short_sleeps; /* own: wake.c, coalesce() */
 	bool is_caller; /* rg_run's own thread */
 	bool has_thread;
 	bool is_late;       /* made by the maker; under control */

@@ -47,6 +47,8 @@
 #include "sched/token.h"
 #include "sched/trim.h"
 
+enum { COALESCE_NS = 50 * 1000, COALESCE_TIMERS = 1000, COALESCE_AFTER = 8 };
+
 static void acquire_p(struct m *mp)
 {
 	mp->p = mp->own;
@@ -237,12 +239,33 @@ static int64_t sleep_limit(const struct m *mp)
 	return when > now ? when - now : 0;
 }
 
+/*
+ * With many timers, and the next one always near, a sleep ends for one goroutine at a
+ * time and costs more than it. After some such sleeps in a row they last COALESCE_NS at
+ * least; completions end them all the same.
+ */
+static int64_t coalesce(struct m *mp, int64_t limit)
+{
+	/* Relaxed: statistics. */
+	if (limit >= COALESCE_NS || limit <= 0 ||
+	    atomic_load_explicit(&mp->own->timers.count, memory_order_relaxed) <
+		    COALESCE_TIMERS) {
+		mp->short_sleeps = 0;
+		return limit;
+	}
+	if (mp->short_sleeps < COALESCE_AFTER) {
+		mp->short_sleeps++;
+		return limit;
+	}
+	return COALESCE_NS;
+}
+
 /* S5. max: how long at most; -1: no limit. */
 static void sleep_in_ring(struct m *mp, int64_t max)
 {
 	int64_t limit;
 
-	limit = sleep_limit(mp);
+	limit = coalesce(mp, sleep_limit(mp));
 	if (max >= 0 && (limit < 0 || limit > max))
 		limit = max;
 	limit = netpoll_limit(mp, limit);
