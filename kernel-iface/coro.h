@@ -44,22 +44,31 @@ struct coro_cxx {
 
 struct coro_cxx *__cxa_get_globals(void) __attribute__((weak));
 
-static inline bool coro_has_cxx(void)
+/* The calling thread's, or NULL: constant for the life of the thread. */
+static inline struct coro_cxx *coro_cxx_here(void)
 {
-	return __cxa_get_globals != NULL;
+	return __cxa_get_globals ? __cxa_get_globals() : NULL;
+}
+
+static inline struct coro_cxx coro_cxx_get(const struct coro_cxx *here)
+{
+	return here ? *here : (struct coro_cxx){NULL, 0};
+}
+
+static inline void coro_cxx_set(struct coro_cxx *here, struct coro_cxx value)
+{
+	if (here)
+		*here = value;
 }
 
 /*
- * coro_switch - stop here, go on at *to; returns when somebody switches to *from.
- * `ending`: *from will never be switched to again.
+ * coro_switch_bare - coro_switch but for the exceptions: for who knows where the
+ * thread's lie on both sides (they are a call away: 1.5 ns of a switch of 12).
  */
 static inline __attribute__((always_inline)) void *
-coro_switch(struct coro *from, struct coro *to, void *transfer, bool ending)
+coro_switch_bare(struct coro *from, struct coro *to, void *transfer,
+		 bool ending)
 {
-	struct coro_cxx cxx = {NULL, 0};
-
-	if (coro_has_cxx())
-		cxx = *__cxa_get_globals();
 #if RG_ASAN
 	__sanitizer_start_switch_fiber(ending ? NULL : &from->fake_stack,
 				       to->stack_lo, to->stack_size);
@@ -71,21 +80,38 @@ coro_switch(struct coro *from, struct coro *to, void *transfer, bool ending)
 #if RG_ASAN
 	__sanitizer_finish_switch_fiber(from->fake_stack, NULL, NULL);
 #endif
-	/* Maybe on another thread. */
-	if (coro_has_cxx())
-		*__cxa_get_globals() = cxx;
 	(void)ending;
 	return transfer;
 }
 
-/* coro_started - to be called first thing by an entry function. */
-static inline void coro_started(void)
+/*
+ * coro_switch - stop here, go on at *to; returns when somebody switches to *from.
+ * `ending`: *from will never be switched to again.
+ */
+static inline __attribute__((always_inline)) void *
+coro_switch(struct coro *from, struct coro *to, void *transfer, bool ending)
+{
+	struct coro_cxx cxx = coro_cxx_get(coro_cxx_here());
+
+	transfer = coro_switch_bare(from, to, transfer, ending);
+	/* Maybe on another thread. */
+	coro_cxx_set(coro_cxx_here(), cxx);
+	return transfer;
+}
+
+/* coro_started - to be called first thing by an entry function; _on: with what
+ * coro_cxx_here says. */
+static inline void coro_started_on(struct coro_cxx *here)
 {
 #if RG_ASAN
 	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
 #endif
-	if (coro_has_cxx())
-		*__cxa_get_globals() = (struct coro_cxx){NULL, 0};
+	coro_cxx_set(here, (struct coro_cxx){NULL, 0});
+}
+
+static inline void coro_started(void)
+{
+	coro_started_on(coro_cxx_here());
 }
 
 /*

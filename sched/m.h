@@ -37,7 +37,8 @@ struct m {
 	struct p *p;   /* own, or NULL */
 	struct p *own; /* const */
 	int *errno_location;
-	struct g *prev; /* I4: who just left */
+	struct coro_cxx *cxx; /* const once it runs */
+	struct g *prev;       /* I4: who just left */
 	park_commit *commit;
 	void *commit_arg;
 	bool spinning;
@@ -63,7 +64,7 @@ struct m {
 	pthread_t thread;
 	int tid;
 	unsigned short_sleeps; /* own: wake.c, coalesce() */
-	bool is_caller; /* rg_run's own thread */
+	bool is_caller;        /* rg_run's own thread */
 	bool has_thread;
 	bool is_late;       /* made by the maker; under control */
 	bool has_ring;      /* was opened once */

@@ -122,6 +122,7 @@ static int m_begin(struct m *mp)
 	/* Fails only for a thread that is not there. */
 	pthread_getcpuclockid(mp->thread, &mp->cpu_clock);
 	mp->errno_location = rg_errno_location();
+	mp->cxx = coro_cxx_here();
 	mp->g0.kind = G_ZERO;
 	mp->g0.m = mp;
 	coro_init_thread(&mp->g0.ctx);

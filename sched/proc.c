@@ -300,6 +300,6 @@ void proc_exit_g(struct m *mp, struct g *gp)
 	next->m = mp;
 	g_set_state(next, G_RUNNING);
 	trim_enter(next);
-	coro_switch(&gp->ctx, &next->ctx, mp, true);
+	coro_switch_bare(&gp->ctx, &next->ctx, mp, true);
 	__builtin_unreachable();
 }

@@ -272,7 +272,7 @@ static RG_CALLS_USER void g_main(void *transfer)
 	struct m *mp = transfer;
 	struct g *gp;
 
-	coro_started();
+	coro_started_on(mp->cxx);
 	gp = mp->curg;
 	mp->p->birth_tick =
 		atomic_load_explicit(&mp->p->schedtick, memory_order_relaxed);

@@ -90,6 +90,8 @@ static inline struct g *switch_pick(struct m *mp)
 static inline void switch_to(struct m *mp, struct g *gp, struct g *next,
 			     park_commit *commit, void *arg)
 {
+	struct coro_cxx cxx;
+
 	mp->prev = gp;
 	mp->commit = commit;
 	mp->commit_arg = arg;
@@ -98,7 +100,9 @@ static inline void switch_to(struct m *mp, struct g *gp, struct g *next,
 	g_set_state(next, G_RUNNING);
 	trim_enter(next);
 	gp->saved_errno = *mp->errno_location;
-	mp = coro_switch(&gp->ctx, &next->ctx, mp, false);
+	cxx = coro_cxx_get(mp->cxx);
+	mp = coro_switch_bare(&gp->ctx, &next->ctx, mp, false);
+	coro_cxx_set(mp->cxx, cxx);
 	san_own_errno(mp->errno_location);
 	*mp->errno_location = gp->saved_errno;
 	san_acquire(gp);
