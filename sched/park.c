@@ -318,6 +318,23 @@ void sched_yield_g(void)
 	switch_to(mp, gp, next, commit, NULL);
 }
 
+bool sched_yield_to_child(void)
+{
+	struct m *mp = getm();
+	struct g *child;
+
+	if (!mp || !mp->p || mp->curg == &mp->g0 || mp->curg->special ||
+	    seed_is_on())
+		return false;
+	/* Relaxed: a thief may only take it. What it points to stays a record. */
+	child = atomic_load_explicit(&mp->p->runq.next, memory_order_relaxed);
+	if (!child || !coro_is_new(&child->ctx) ||
+	    runq_has_newborn(&mp->p->runq))
+		return false;
+	sched_yield_g();
+	return true;
+}
+
 static bool commit_yield_global(struct g *gp, void *arg)
 {
 	(void)arg;

@@ -135,4 +135,12 @@ enum wake_state sched_park_until(park_commit *commit, void *arg,
 void sched_yield_g(void);
 void sched_yield_global(void);
 
+/*
+ * sched_yield_to_child - the caller is about to wait for goroutines that it started. If
+ * the next one here is one that has not run yet, it runs first, and true is returned: it
+ * may well be over. To park and to be readied costs three locked instructions and more.
+ * Any context; may be on another thread afterwards.
+ */
+bool sched_yield_to_child(void);
+
 #endif

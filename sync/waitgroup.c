@@ -176,6 +176,7 @@ static RG_NOINLINE void wait_slow(rg_waitgroup *w, uintptr_t pc)
 	uint64_t s;
 
 	sched_point();
+	sched_yield_to_child();
 	/* G2 acquire, pairs with G1. A waiter that parked got it by the
 	 * bucket's lock and the wake-up. */
 	while (counter(s = __atomic_load_n(&w->state_, __ATOMIC_ACQUIRE)) !=
