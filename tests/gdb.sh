@@ -149,10 +149,14 @@ mark frame 'goroutine 3 frame function waits_for_tea'
 mark everyone 'goroutine all frame function guest'
 mark nobody 'goroutine 99 bt'
 mark nonsense 'goroutine tea'
-mark idle 'thread 2'
+# The main goroutine may be on any M. Another thread runs none.
+commands+=(-ex 'set $home = $_thread' -ex 'set $idle = $home == 1 ? 2 : 1')
+mark idle 'thread $idle'
 mark other 'goroutine 4 bt'
-mark back 'thread'
-mark again 'thread 1'
+mark back 'if $_thread == $idle
+echo still on the other one\n
+end'
+mark again 'thread $home'
 mark still 'bt'
 mark end 'continue'
 gdb -nx -batch -iex 'set debuginfod enabled off' -iex 'set width 0' \
@@ -211,7 +215,7 @@ has nobody 'no goroutine 99'
 has nonsense 'goroutine ID|all'
 has other ' waits_for_tea (cups=42)'
 ends other
-has back 'Current thread is 2 '
+has back 'still on the other one'
 ends still
 has end '^all went home$' 'exited normally'
 
