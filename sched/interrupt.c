@@ -34,6 +34,27 @@ static bool is_on;
 static char mark; /* its address is the signals' value */
 
 #define INTERRUPT_NAME_(name, text) text,
+int64_t rg_preempt_count(size_t i, const char **what)
+{
+#define REFUSAL_NAME_(name, text) "refused: " text,
+	static const char *const reasons[] = {
+		SAFEPOINT_VERDICTS(REFUSAL_NAME_)};
+	const char *none;
+
+	if (!what)
+		what = &none;
+	if (i < INTERRUPT_RESULT_COUNT) {
+		*what = interrupt_name((enum interrupt_result)i);
+		return (int64_t)interrupt_count((enum interrupt_result)i);
+	}
+	/* The first two verdicts are no refusals. */
+	i += SAFEPOINT_HIJACK + 1 - INTERRUPT_RESULT_COUNT;
+	if (i >= SAFEPOINT_VERDICT_COUNT)
+		return -1;
+	*what = reasons[i];
+	return (int64_t)interrupt_refused((enum safepoint_verdict)i);
+}
+
 const char *interrupt_name(enum interrupt_result r)
 {
 	static const char *const names[] = {INTERRUPT_RESULTS(INTERRUPT_NAME_)};

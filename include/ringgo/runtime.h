@@ -227,6 +227,15 @@ typedef struct rg_stats {
  * Returns 0, -EINVAL (size is no multiple of 8 or 0), -ESRCH (no runtime). */
 RG_API int rg_stats_read(rg_stats *out, size_t size);
 
+/*
+ * rg_preempt_count - how often preemption ended in the i-th way, i from 0, since the
+ * process began; *what (may be NULL): its name, a constant. First what was done ("kicked",
+ * "switched", "hijacked", "suspended", ...), then, behind "refused: ", why the goroutine's
+ * stack was not left: most of these were suspended instead (docs/fairness.md). Returns -1
+ * behind the last way. Any thread, with or without a runtime; does not park.
+ */
+RG_API int64_t rg_preempt_count(size_t i, const char **what);
+
 RG_END_DECLS
 
 #endif

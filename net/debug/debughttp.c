@@ -15,6 +15,7 @@
 
 #include <ringgo/runtime.h>
 
+#include "kernel-iface/alloc.h"
 #include "net/debug/debugpage.h"
 
 /* ---- statistics ------------------------------------------------------------- */
@@ -43,8 +44,18 @@
 	X(stacks_free)                                                         \
 	X(blocking_threads)                                                    \
 	X(blocking_queued)                                                     \
+	X(tokens_taken)                                                        \
+	X(preempted)                                                           \
+	X(suspended)                                                           \
+	X(kicks)                                                               \
+	X(preempt_refused)                                                     \
 	X(ring_epoll)                                                          \
-	X(ring_threads)
+	X(ring_threads)                                                        \
+	X(stack_bytes_given_back)
+
+/* Each field of rg_stats is shown. */
+#define ONE(name) +1
+_Static_assert((0 STATS(ONE)) * sizeof(int64_t) == sizeof(rg_stats), "STATS");
 
 /* Bytes resident, or 0 where /proc is not mounted. */
 static int64_t read_rss(void)
@@ -70,11 +81,29 @@ static double seconds(struct timeval t)
 	return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
+/* "preemption":{"kicked":0,...}, as text: its length, or -1. */
+static int write_preemption(char *buf, size_t size)
+{
+	size_t len = 0;
+	const char *what;
+	int64_t count;
+
+	for (size_t i = 0; (count = rg_preempt_count(i, &what)) >= 0; i++) {
+		int n = snprintf(buf + len, size - len, "%s\"%s\":%" PRId64,
+				 i ? "," : "\"preemption\":{", what, count);
+
+		if (n < 0 || (size_t)n >= size - len)
+			return -1;
+		len += (size_t)n;
+	}
+	return len + 2 < size ? sprintf(buf + len, "},") + (int)len : -1;
+}
+
 int debughttp_stats(char *buf, size_t size)
 {
 	struct rusage use;
 	rg_stats s;
-	int n, err = rg_stats_read(&s, sizeof(s));
+	int len, n, err = rg_stats_read(&s, sizeof(s));
 
 	if (err < 0)
 		return err;
@@ -82,13 +111,20 @@ int debughttp_stats(char *buf, size_t size)
 		return -errno;
 #define STAT_FORMAT(name) "\"" #name "\":%" PRId64 ","
 #define STAT_VALUE(name)  s.name,
-	n = snprintf(buf, size,
-		     "{" STATS(STAT_FORMAT) "\"rss_bytes\":%" PRId64
-					    ",\"cpu_seconds\":%.6f"
-					    ",\"time_ns\":%" PRId64 "}\n",
-		     STATS(STAT_VALUE) read_rss(),
-		     seconds(use.ru_utime) + seconds(use.ru_stime), rg_now());
-	return n < 0 ? -EINVAL : (size_t)n < size ? n : -ENOSPC;
+	len = snprintf(buf, size,
+		       "{" STATS(STAT_FORMAT) "\"rss_bytes\":%" PRId64
+					      ",\"cpu_seconds\":%.6f,",
+		       STATS(STAT_VALUE) read_rss(),
+		       seconds(use.ru_utime) + seconds(use.ru_stime));
+	if (len < 0 || (size_t)len >= size)
+		return -ENOSPC;
+	n = write_preemption(buf + len, size - (size_t)len);
+	if (n < 0)
+		return -ENOSPC;
+	len += n;
+	n = snprintf(buf + len, size - (size_t)len,
+		     "\"time_ns\":%" PRId64 "}\n", rg_now());
+	return n < 0 || (size_t)n >= size - (size_t)len ? -ENOSPC : len + n;
 }
 
 static void fail(rg_http_writer *w, int err)
@@ -107,17 +143,19 @@ static void no_store(rg_http_writer *w, const char *type)
 
 static void serve_stats(rg_http_writer *w, rg_http_request *r, void *arg)
 {
-	char buf[1536];
-	int n = debughttp_stats(buf, sizeof(buf));
+	enum { SIZE = 4096 };
+	char *buf = rgk_alloc(SIZE);
+	int n = buf ? debughttp_stats(buf, SIZE) : -ENOMEM;
 
 	(void)r;
 	(void)arg;
 	if (n < 0) {
 		fail(w, n);
-		return;
+	} else {
+		no_store(w, "application/json");
+		rg_http_write(w, buf, (size_t)n);
 	}
-	no_store(w, "application/json");
-	rg_http_write(w, buf, (size_t)n);
+	rgk_free(buf);
 }
 
 /* ---- pages ------------------------------------------------------------------ */

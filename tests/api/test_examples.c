@@ -433,7 +433,11 @@ static void check_debug_pages(uint16_t port)
 	T_CHECK_STR_HAS(text, "Content-Type: application/json\r\n");
 	T_CHECK_STR_HAS(text, "{\"goroutines\":");
 	T_CHECK_STR_HAS(text, ",\"ring_enters\":");
+	T_CHECK_STR_HAS(text, ",\"stack_bytes_given_back\":");
+	T_CHECK_STR_HAS(text, ",\"preemption\":{\"kicked\":");
+	T_CHECK_STR_HAS(text, ",\"refused: thread locks\":");
 	T_CHECK_STR_HAS(text, ",\"rss_bytes\":");
+	T_CHECK_STR_HAS(text, "},\"time_ns\":");
 	text = fetch(port, GET("/debug/pprof/"));
 	T_CHECK_STR_HAS(text, "href=\"goroutine?debug=1\"");
 	text = fetch(port, GET("/debug/pprof/goroutine?debug=1"));

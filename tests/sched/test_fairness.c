@@ -131,6 +131,27 @@ static void beside(void (*hog)(void *arg), void *arg)
 	T_CHECK_INT_EQ(running, 0);
 }
 
+/* Each result has a name, and together they are what rg_stats says. */
+static void results_add_up(void)
+{
+	int64_t done = 0, count;
+	const char *what;
+	rg_stats s;
+	size_t n = 0;
+
+	T_CHECK_INT_EQ(rg_stats_read(&s, sizeof s), 0);
+	for (; (count = rg_preempt_count(n, &what)) >= 0; n++) {
+		T_CHECK(what && *what);
+		if (!strcmp(what, "switched") || !strcmp(what, "hijacked") ||
+		    !strcmp(what, "suspended"))
+			done += count;
+	}
+	T_CHECK_INT_GT(n, 15);
+	T_CHECK(done > 0 && done >= s.preempted + s.suspended);
+	T_CHECK_INT_EQ(rg_preempt_count(n + 1000, NULL), -1);
+	T_CHECK(rg_preempt_count(0, NULL) >= 0);
+}
+
 static void all_hogs(void *arg)
 {
 	FILE *null = fopen("/dev/null", "w");
@@ -145,6 +166,7 @@ static void all_hogs(void *arg)
 
 	beside(locks, NULL);
 	beside(prints, null);
+	results_add_up();
 out:
 	fclose(null);
 }
