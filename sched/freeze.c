@@ -38,6 +38,7 @@
 enum { THREADS_MAX = SCHED_MAX_MS + 16 };
 
 #define ANSWER_NS     (100 * INT64_C(1000000))
+#define SEND_AGAIN_NS (5 * INT64_C(1000000))
 #define ANSWER_OFF_NS INT64_C(1000000) /* it did not answer last time, either */
 
 struct thread {
@@ -417,29 +418,37 @@ static void poke(int tid)
 	}
 }
 
-/* F1. false: there is no such thread any more. */
-static bool ask(struct thread *t)
+/* false: there is no such thread any more. */
+static bool send_signal(struct thread *t)
 {
 	siginfo_t info;
 	/* Relaxed: handed on by the ownership. */
 	int tid = atomic_load_explicit(&t->tid, memory_order_relaxed);
 
-	t->is_stopped = false;
-	if (!tid || tid == self_tid())
-		return false;
 	memset(&info, 0, sizeof info);
 	info.si_signo = SIGURG;
 	info.si_code = SI_QUEUE;
 	info.si_pid = getpid();
 	info.si_uid = getuid();
 	info.si_value.sival_ptr = &world;
-	/* F1a release, pairs with F1b. */
-	atomic_store_explicit(&t->request, world.generation,
-			      memory_order_release);
 	if (syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGURG, &info))
 		return false;
 	poke(tid);
 	return true;
+}
+
+/* F1. false: as above, or it is the caller. */
+static bool ask(struct thread *t)
+{
+	int tid = atomic_load_explicit(&t->tid, memory_order_relaxed);
+
+	t->is_stopped = false;
+	if (!tid || tid == self_tid())
+		return false;
+	/* F1a release, pairs with F1b. */
+	atomic_store_explicit(&t->request, world.generation,
+			      memory_order_release);
+	return send_signal(t);
 }
 
 /* F3; `late`: it owed an answer already when it was asked. */
@@ -457,7 +466,14 @@ static bool wait_answer(struct thread *t, bool late)
 			return true;
 		if (left <= 0)
 			return false;
+		/* ThreadSanitizer may have taken it from the kernel and kept it,
+		 * just before a system call that waits: that one needs another
+		 * (base/sanitize.h, san_signals). */
+		if (RG_TSAN && left > SEND_AGAIN_NS)
+			left = SEND_AGAIN_NS;
 		futex_sleep(&t->answer, got, left);
+		if (RG_TSAN)
+			send_signal(t);
 	}
 }
 

@@ -87,7 +87,7 @@ static void a_tree_of_goroutines_is_walked_depth_first(void **state)
 
 /* ---- who is not in its first run spawns in order ---- */
 
-static int order[32], norder;
+static _Atomic int order[32], norder;
 
 static void notes_itself(void *arg)
 {
