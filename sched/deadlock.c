@@ -64,23 +64,43 @@ static bool is_runtime_thread(int tid)
 	return tid == sysmon_tid();
 }
 
-/* The kernel's own worker, or a helper of rg_blocking (idle now). */
-static bool is_helper(int tid)
+/* A file of /proc/self as text; false: it is not there (any more). */
+static bool read_proc(const char *path, char *text, size_t size)
 {
-	char path[64], name[16] = "";
 	ssize_t n;
-	int fd;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	n = read(fd, text, size - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	return n > 0;
+}
+
+/* What a walk over the threads has come by. */
+struct walk {
+	int seen, unknown;
+	int of_blocking; /* named as the helpers of rg_blocking */
+	bool has_ended;  /* one is not there any more */
+};
+
+/* The kernel's own worker, or a helper of ours (idle now). */
+static bool is_helper(struct walk *w, int tid)
+{
+	char path[64], name[24] = "";
 
 	snprintf(path, sizeof path, "/proc/self/task/%d/comm", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return true; /* it has just ended */
-	n = read(fd, name, sizeof name - 1);
-	close(fd);
-	return n >= 4 && (!strncmp(name, "iou-", 4) ||
-			  !strncmp(name, "rg-blocking", 11) ||
-			  !strncmp(name, "rg-maker", 8) ||
-			  !strcmp(name, OPTHREAD_NAME "\n"));
+	if (!read_proc(path, name, sizeof name)) {
+		w->has_ended = true;
+		return true;
+	}
+	if (!strcmp(name, "rg-blocking\n")) {
+		w->of_blocking++;
+		return true;
+	}
+	return !strncmp(name, "iou-", 4) || !strcmp(name, "rg-maker\n") ||
+	       !strcmp(name, OPTHREAD_NAME "\n");
 }
 
 #if RG_TSAN
@@ -96,16 +116,10 @@ static bool is_sanitizers(int tid)
 				BIT(SIGFPE) | BIT(SIGTRAP);
 	static const char key[] = "\nSigBlk:";
 	char path[64], text[4096], *mask;
-	ssize_t n;
-	int fd;
 
 	snprintf(path, sizeof path, "/proc/self/task/%d/status", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (!read_proc(path, text, sizeof text))
 		return false;
-	n = read(fd, text, sizeof text - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = 0;
 	mask = strstr(text, key);
 	return mask &&
 	       (~strtoull(mask + sizeof key - 1, NULL, 16) & faults) == 0;
@@ -118,11 +132,31 @@ static bool is_sanitizers(int tid)
 }
 #endif
 
+/* How many threads the process has; exact, unlike a walk over them. */
+static int thread_count(void)
+{
+	enum { STATE = 3, NUM_THREADS = 20 }; /* fields, proc(5) */
+	char text[512], *p;
+
+	if (!read_proc("/proc/self/stat", text, sizeof text))
+		return -1;
+	p = strrchr(text, ')'); /* the end of field 2 */
+	for (int i = STATE; p && i <= NUM_THREADS; i++)
+		p = strchr(p + 1, ' ');
+	return p ? atoi(p + 1) : -1;
+}
+
+/*
+ * A walk over /proc/self/task may leave threads out when one that it has come by ends: the
+ * kernel goes on by position. So what was seen must be as many as there are, and nobody
+ * may have ended meanwhile (who would have been counted for one that was left out). A thread
+ * has the name of who made it until it takes another: helpers of rg_blocking are counted.
+ */
 int deadlock_unknown_threads(void)
 {
 	struct dirent *entry;
 	bool may_be_sanitizers = true; /* one */
-	int n = 0;
+	struct walk w = {0};
 	DIR *dir;
 
 	san_quiet_begin();
@@ -133,19 +167,26 @@ int deadlock_unknown_threads(void)
 	while ((entry = readdir(dir))) {
 		int tid = atoi(entry->d_name);
 
-		if (!tid || is_runtime_thread(tid) || is_helper(tid))
+		if (!tid)
+			continue;
+		w.seen++;
+		if (is_runtime_thread(tid) || is_helper(&w, tid))
 			continue;
 		if (may_be_sanitizers && is_sanitizers(tid))
 			may_be_sanitizers = false;
 		else
-			n++;
+			w.unknown++;
 	}
 	/* ThreadSanitizer may take its number for that of a socket of somebody's,
 	 * which the ring closed unseen. */
 	san_quiet_begin();
 	closedir(dir);
 	san_quiet_end();
-	return n;
+	if (w.of_blocking > (int)blocking_threads())
+		w.unknown += w.of_blocking - (int)blocking_threads();
+	if (!w.unknown && (w.has_ended || w.seen != thread_count()))
+		return -1;
+	return w.unknown;
 }
 
 RG_COLD void deadlock_check(void)
