@@ -74,8 +74,8 @@ int t_open_fds(void)
 static bool is_programs(DIR *d, const char *number)
 {
 	static const char *const runtimes[] = {
-		"/proc/", "anon_inode:[io_uring]", "anon_inode:[eventpoll]",
-		"anon_inode:[eventfd]"};
+		"/proc/", "/sys/fs/cgroup/", "anon_inode:[io_uring]",
+		"anon_inode:[eventpoll]", "anon_inode:[eventfd]"};
 	char to[64] = "";
 	/* None: closed since the folder was read. */
 	bool is_open = readlinkat(dirfd(d), number, to, sizeof(to) - 1) > 0;
