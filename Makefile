@@ -170,6 +170,26 @@ $(B)/benchmarks/%: $(B)/benchmarks/%.o $(BENCH_SUPPORT) $(LIB_SO)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(PROG_LDFLAGS) -o $@ $< $(BENCH_SUPPORT) -lringgo $(LDLIBS)
 
+# ---- tools for users: programs with the library's inside ----
+
+DOCTOR := $(B)/tools/ringgo-doctor
+
+$(B)/tools/%.o: tools/%.c | $(B)/config
+	$(call say,CC,$<)
+	$(compile_program)
+
+$(DOCTOR).o: PROG_CFLAGS += -DDOCTOR_VERSION='"$(VERSION)"'
+
+$(DOCTOR): $(DOCTOR).o $(LIB_O)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(COMMON_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LIB_O) \
+		$(LIBS) $(LDLIBS)
+
+## doctor: what the library finds on this machine, and what to change
+doctor: $(DOCTOR)
+	@$(DOCTOR) || [ $$? = 1 ]
+
 # They use the names defined above in rules, so they come after them.
 include mk/install.mk
 include mk/tests.mk

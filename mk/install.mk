@@ -6,12 +6,13 @@
 DESTDIR ?=
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+BINDIR ?= $(PREFIX)/bin
 INCLUDEDIR ?= $(PREFIX)/include
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 INSTALL ?= install
 
 PUBLIC_HEADERS := $(sort $(wildcard include/ringgo/*.h))
-INSTALLED = $(INCLUDEDIR)/ringgo.h \
+INSTALLED = $(BINDIR)/ringgo-doctor $(INCLUDEDIR)/ringgo.h \
 	$(PUBLIC_HEADERS:include/%=$(INCLUDEDIR)/%) \
 	$(addprefix $(LIBDIR)/,libringgo.so.$(VERSION) $(SONAME) libringgo.so \
 	libringgo.a libringgo_race.so.$(VERSION) $(RACE_SONAME) \
@@ -74,11 +75,12 @@ install-race-files: $(RACE_SO) $(RACE_A)
 		>'$(DESTDIR)$(PKGCONFIGDIR)/ringgo-race.pc'
 	$(Q)chmod 644 '$(DESTDIR)$(PKGCONFIGDIR)/ringgo-race.pc'
 
-## install: copy libraries, headers, .pc files (PREFIX, DESTDIR, LIBDIR, RACE=0)
-install: libs install-race
+## install: copy libraries, headers, .pc files, ringgo-doctor (PREFIX, DESTDIR, LIBDIR, RACE=0)
+install: libs $(DOCTOR) install-race
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
 	$(Q)$(INSTALL) -d '$(DESTDIR)$(INCLUDEDIR)/ringgo' '$(DESTDIR)$(LIBDIR)' \
-		'$(DESTDIR)$(PKGCONFIGDIR)'
+		'$(DESTDIR)$(PKGCONFIGDIR)' '$(DESTDIR)$(BINDIR)'
+	$(Q)$(INSTALL) -m 755 $(DOCTOR) '$(DESTDIR)$(BINDIR)'
 	$(Q)$(INSTALL) -m 644 include/ringgo.h '$(DESTDIR)$(INCLUDEDIR)'
 	$(Q)$(INSTALL) -m 644 $(PUBLIC_HEADERS) '$(DESTDIR)$(INCLUDEDIR)/ringgo'
 	$(Q)$(INSTALL) -m 755 $(REAL_SO) '$(DESTDIR)$(LIBDIR)'

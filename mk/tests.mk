@@ -122,7 +122,7 @@ AGAIN_WITH = $(if $(RINGGO_ENGINE)$(RINGGO_URING),, \
 	--with '$(EPOLL)' $(call PICKED,$(ON_EPOLL)) \
 	--with '$(LINUX_61)' $(call PICKED,$(ON_LINUX_61)))
 
-run-suite: all examples benchmarks $(TEST_PROGS)
+run-suite: all examples benchmarks $(DOCTOR) $(TEST_PROGS)
 	@$(RUN_TESTS) $(call PICKED,$(TEST_PROGS) $(SHELL_TESTS)) $(AGAIN_WITH)
 
 run-suite-fast: all $(TEST_PROGS)

@@ -44,9 +44,12 @@ run "make install" flock "${O:-build}/.race-lock" make --no-print-directory inst
 	DESTDIR="$dest" PREFIX="$prefix"
 
 for f in include/ringgo.h include/ringgo/base.h lib/libringgo.so \
-	lib/libringgo.so.0 lib/libringgo.a lib/pkgconfig/ringgo.pc; do
+	lib/libringgo.so.0 lib/libringgo.a lib/pkgconfig/ringgo.pc \
+	bin/ringgo-doctor; do
 	[ -s "$root/$f" ] || fail "not installed: $f"
 done
+"$root/bin/ringgo-doctor" --json | grep -q '"verdict":"' ||
+	fail "the installed ringgo-doctor says nothing"
 grep -rIl -- "$dest\|$RG_ROOT" "$root/lib/pkgconfig" "$root/include" &&
 	fail "an installed file names the folder it was built in"
 
