@@ -75,7 +75,8 @@ static void named_body(void *arg)
 	(void)arg;
 	atomic_store_explicit(&stop, 0, memory_order_relaxed);
 	T_CHECK(rg_blocking(makes_a_thread, &thread) == NULL);
-	T_CHECK_INT_EQ(deadlock_unknown_threads(), 1);
+	/* One at least: others may be just beginning, or ending. */
+	T_CHECK(deadlock_unknown_threads() != 0);
 	atomic_store_explicit(&stop, 1, memory_order_relaxed);
 	pthread_join(thread, NULL);
 }
