@@ -352,9 +352,10 @@ static void check_outside(const ucontext_t *uc, const struct safepoint *s)
 {
 	bool is_outside = safepoint_is_outside(uc, &bed.bounds);
 
-	(void)s;
 	in_libc += textmap_is_libc((uintptr_t)uc->uc_mcontext.gregs[REG_RIP]);
-	mismatches += is_outside;
+	/* Before and after the body the bed, not the runtime, asks libstdc++ for
+	 * the thread's exceptions (one signal in 100,000). */
+	mismatches += is_outside && s->verdict != SAFEPOINT_EXCEPTION;
 }
 
 static void safepoint_in_libc_called_by_the_runtime_is_refused(void **state)
