@@ -14,7 +14,7 @@
 #define NAP_MAX (32 * RG_MILLISECOND)
 
 /* I2, the peer's: 0 when the nap is over. */
-static int nap_on(int fd, rg_duration *nap)
+static int nap_on(int fd, int64_t *nap)
 {
 	/* Of the clock that the wait is for, also in a synctest bubble. */
 	rg_time end = sched_now() + *nap;
@@ -29,12 +29,14 @@ static int nap_on(int fd, rg_duration *nap)
 	return ret < 0 ? ret : 0;
 }
 
-static int wait_for_room(int fd, rg_duration *nap)
+int dgram_wait(int fd, int64_t *nap)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
 	struct op_sqe s;
 	int ret;
 
+	if (!*nap)
+		*nap = NAP_MIN;
 	if (poll(&p, 1, 0) == 1)
 		return nap_on(fd, nap);
 	op_poll(&s, fd, POLLOUT);
@@ -44,14 +46,14 @@ static int wait_for_room(int fd, rg_duration *nap)
 
 int dgram_send(int fd, const struct op_sqe *s)
 {
-	rg_duration nap = NAP_MIN;
+	int64_t nap = 0;
 
 	for (;;) {
 		int ret = opwait_fd(fd, FD_WRITE, s);
 
 		if (ret != -EAGAIN)
 			return ret;
-		ret = wait_for_room(fd, &nap);
+		ret = dgram_wait(fd, &nap);
 		if (ret)
 			return ret;
 	}

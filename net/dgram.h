@@ -16,10 +16,16 @@
 #ifndef RG_NET_DGRAM_H
 #define RG_NET_DGRAM_H
 
+#include <stdint.h>
+
 #include "kernel-iface/op.h"
 
 /* dgram_send - perform s, a SEND or SENDMSG with MSG_DONTWAIT, when there is room: what
  * was sent, or a negative errno. Parks. */
 int dgram_send(int fd, const struct op_sqe *s);
+
+/* dgram_wait - until it is worth trying to send once more (I2); *nap is 0 before the first
+ * wait. 0 or a negative errno. Parks. */
+int dgram_wait(int fd, int64_t *nap);
 
 #endif

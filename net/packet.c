@@ -10,21 +10,14 @@
  *
  * Callers: goroutines and foreign threads. After Go's net.PacketConn.
  */
-#include <ringgo/packet.h>
+#include "net/packet.h"
 
 #include "kernel-iface/alloc.h"
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/op_net.h"
-#include "net/bound.h"
 #include "net/dgram.h"
-#include "net/netfd.h"
 #include "sched/opwait.h"
 #include "sched/point.h"
-
-struct rg_packet {
-	struct netfd nf;
-	struct bound bound; /* const after rg_listen_packet */
-};
 
 /* ---- life --------------------------------------------------------------- */
 

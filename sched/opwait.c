@@ -216,6 +216,27 @@ void opwait_saw_input(void)
 	san_acquire(&io_order);
 }
 
+void opwait_made_output(void)
+{
+	san_release(&io_order);
+}
+
+int opwait_would_fail(int fd, enum fd_dir dir)
+{
+	struct g *gp = is_goroutine() ? getg() : NULL;
+	struct fdesc *f = fdesc_get(fd);
+	int err = gp && gp->token ? cancel_token_err(gp->token) : 0;
+
+	if (err || !f)
+		return err; /* no entry: no deadline either */
+	if (fdesc_lock(f) == FDESC_CLOSING)
+		err = -ECANCELED;
+	else if (f->expired[dir])
+		err = -ETIMEDOUT;
+	rtlock_unlock(&f->lock);
+	return err;
+}
+
 /*
  * What a connect gives that is done again, because the first attempt ended unasked: the
  * kernel goes on with what that one began.

@@ -36,6 +36,13 @@ int opwait_fd(int fd, enum fd_dir dir, const struct op_sqe *sqe);
 int opwait_fd_until(int fd, enum fd_dir dir, const struct op_sqe *sqe,
 		    rg_time deadline);
 
+/*
+ * opwait_would_fail - what an operation on fd in direction dir would say at once: closed, its
+ * deadline has passed, the goroutine's token has ended; else 0. For calls that are made in
+ * place. Any context that may park; does not park.
+ */
+int opwait_would_fail(int fd, enum fd_dir dir);
+
 /* opwait - an operation without a descriptor to wait on (openat, ...). */
 #define OPWAIT_NOCANCEL 1u /* the token is not heeded: the close family */
 int opwait(const struct op_sqe *sqe, unsigned flags);
@@ -43,5 +50,8 @@ int opwait(const struct op_sqe *sqe, unsigned flags);
 /* opwait_saw_input - to ThreadSanitizer the caller comes after what others have written,
  * as after a read: it knows that a descriptor is readable. */
 void opwait_saw_input(void);
+
+/* opwait_made_output - and whoever reads comes after what the caller has done so far. */
+void opwait_made_output(void);
 
 #endif

@@ -15,6 +15,8 @@
 
 RG_BEGIN_DECLS
 
+struct mmsghdr; /* <sys/socket.h>, with _GNU_SOURCE */
+
 typedef struct rg_packet rg_packet;
 
 /*
@@ -48,6 +50,40 @@ RG_API ssize_t rg_packet_write_to(rg_packet *p, const void *buf, size_t n,
  * close-on-exec. */
 RG_API ssize_t rg_packet_read_msg(rg_packet *p, struct msghdr *msg);
 RG_API ssize_t rg_packet_write_msg(rg_packet *p, const struct msghdr *msg);
+
+/*
+ * rg_packet_read_batch - as recvmmsg(2): parks for a datagram and takes what else is there,
+ * up to n; msg_len and msg_hdr of each are set (MSG_TRUNC in msg_flags: it was cut).
+ * Returns how many, at least 1, or a negative errno.
+ * rg_packet_write_batch - as sendmmsg(2): sends all n in order, parks while there is no
+ * room. Returns n; fewer when one could not be sent, which is the first of the others
+ * (the next call says why); or a negative errno: none was sent. n == 0: -EINVAL.
+ * One system call moves up to 1,024.
+ */
+RG_API int rg_packet_read_batch(rg_packet *p, struct mmsghdr *msgs, unsigned n);
+RG_API int rg_packet_write_batch(rg_packet *p, struct mmsghdr *msgs,
+				 unsigned n);
+
+/*
+ * rg_packet_write_segments - buf as datagrams of `segment` bytes each, the last one maybe
+ * shorter, to one receiver: by UDP's segmentation offload (UDP_SEGMENT) where the kernel
+ * and the socket have it, else one after the other. Parks while there is no room. Returns
+ * n; or how many bytes went out before a failure, a multiple of `segment`; or a negative
+ * errno: -EINVAL segment is 0, n is, or there are more than 64 of them; -EMSGSIZE.
+ * rg_packet_set_gro - take datagrams of one sender that came together as one (UDP_GRO).
+ * 0; -ENOPROTOOPT, -EOPNOTSUPP: the kernel or the socket cannot.
+ * rg_packet_read_segments - as rg_packet_read_from; *segment is how long each datagram in
+ * buf is but the last: the result itself unless several came. buf should hold 64 KiB.
+ */
+RG_API ssize_t rg_packet_write_segments(rg_packet *p, const void *buf, size_t n,
+					size_t segment,
+					const struct sockaddr *to,
+					socklen_t to_len);
+RG_API int rg_packet_set_gro(rg_packet *p, bool on);
+RG_API ssize_t rg_packet_read_segments(rg_packet *p, void *buf, size_t n,
+				       size_t *segment,
+				       struct sockaddr_storage *from,
+				       socklen_t *from_len);
 
 /* Points in time, 0 = none; they affect calls already parked, and fail every call
  * until they are set anew. */

@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 static const int allowed[] = {
-#include "allowed.inc"
+#include <allowed.inc>
 };
 
 enum { ALLOWED = sizeof allowed / sizeof *allowed, LISTENER = 200 };
