@@ -42,6 +42,7 @@ static void expire_keys(void *arg)
 
 	while (rg_sleep(expire_every) == 0)
 		kvstore_expire(s->store, rg_unix_nano() / RG_MILLISECOND);
+	rg_waitgroup_done(&s->expiring);
 }
 
 /* 0, or a negative errno and it was said why. */
@@ -111,8 +112,11 @@ static int serve(struct kvserver *s)
 	rg_waitgroup accepting = {0};
 	int err = life ? 0 : -ENOMEM, why = 0;
 
+	rg_waitgroup_add(&s->expiring, 1);
 	if (!err)
 		err = rg_go_with(&background, expire_keys, s);
+	if (err)
+		rg_waitgroup_done(&s->expiring);
 	if (!err)
 		err = rg_waitgroup_go(&accepting, accept_clients, s);
 	if (!err)
@@ -123,6 +127,7 @@ static int serve(struct kvserver *s)
 	rg_waitgroup_wait(&s->running);
 	if (life) {
 		rg_ctx_cancel(life, 0);
+		rg_waitgroup_wait(&s->expiring); /* it uses the store */
 		rg_ctx_unref(life);
 	}
 	err = err ? err : why < 0 ? why : 0;

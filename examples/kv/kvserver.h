@@ -44,7 +44,8 @@ struct kvserver {
 	bool is_save_unwanted; /* SHUTDOWN NOSAVE */
 	int64_t last_save;     /* s since 1970 */
 
-	rg_waitgroup running; /* goroutines of clients */
+	rg_waitgroup running;  /* goroutines of clients */
+	rg_waitgroup expiring; /* the one that removes keys */
 	/* counters, relaxed: they order nothing */
 	_Atomic int64_t commands, connections, rejected;
 	_Atomic uint64_t next_id;
