@@ -40,10 +40,12 @@ static int count_entries(const char *path)
 }
 
 /* Of a runtime's own kinds: an M that joins late, because another was blocked for a
- * while, brings a ring and an eventfd. */
+ * while, brings a ring and an eventfd; sysmon looks at threads and at the cgroup. */
 static bool is_of_runtime(const char *kind)
 {
-	return strcmp(kind, "anon_inode:[io_uring]") == 0 ||
+	return strncmp(kind, "/proc/", 6) == 0 ||
+	       strncmp(kind, "/sys/fs/cgroup/", 15) == 0 ||
+	       strcmp(kind, "anon_inode:[io_uring]") == 0 ||
 	       strcmp(kind, "anon_inode:[eventfd]") == 0 ||
 	       strcmp(kind, "anon_inode:[eventpoll]") == 0;
 }
@@ -62,7 +64,8 @@ int t_open_fds(void)
 		if (e->d_name[0] == '.' || atoi(e->d_name) == dirfd(d))
 			continue;
 		len = readlinkat(dirfd(d), e->d_name, kind, sizeof kind - 1);
-		T_CHECK(len > 0);
+		if (len <= 0)
+			continue; /* closed since the folder was read */
 		kind[len] = '\0';
 		n += !is_goroutine || !is_of_runtime(kind);
 	}
