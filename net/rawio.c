@@ -4,7 +4,9 @@
  *
  *   I1  one call is one operation, except that -EAGAIN (a file with O_NONBLOCK for which
  *       the ring does not wait by itself: terminals and some character devices) becomes
- *       a poll and another try.
+ *       a poll and another try, and that reads of files take what is in memory first
+ *       (inplace.h): the operation is for what is not. A read of a file is short at
+ *       its end only, either way.
  *   I2  a negative offset never reaches the ring, where it would mean the file's
  *       position; neither does an offset for a stream, which POSIX refuses (ESPIPE) and
  *       the ring ignores.
@@ -32,6 +34,7 @@
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/op_file.h"
 #include "kernel-iface/op_wait.h"
+#include "net/file/inplace.h"
 #include "sched/cancel.h"
 #include "sched/fdesc.h"
 #include "sched/g.h"
@@ -60,15 +63,90 @@ static int empty_call(int fd)
 	return fd < 0 ? -EBADF : 0;
 }
 
-ssize_t rg_read(int fd, void *buf, size_t n)
+/* I2 */
+static int check_offset(int fd, off_t off)
+{
+	if (off < 0)
+		return -EINVAL;
+	return lseek(fd, 0, SEEK_CUR) >= 0 ? 0 : -errno;
+}
+
+/* A read that could not be made in place. */
+static ssize_t read_by_ring(int fd, const struct iovec *v, int n, uint64_t off)
 {
 	struct op_sqe s;
+	int err;
 
+	if (off != OP_OFF_CURRENT) {
+		err = check_offset(fd, (off_t)off);
+		if (err)
+			return err;
+	}
+	if (n == 1)
+		op_read(&s, fd, v->iov_base, v->iov_len, off);
+	else
+		op_readv(&s, fd, v, (unsigned)n, off);
+	return run(fd, FD_READ, &s);
+}
+
+static ssize_t read_part(int fd, const struct iovec *v, int n, uint64_t off)
+{
+	ssize_t ret = inplace_read(fd, v, n, off);
+
+	return ret == -EAGAIN ? read_by_ring(fd, v, n, off) : ret;
+}
+
+/* The first `done` bytes are there, from what was in memory: the rest, as far as the
+ * file goes. A failure is the next call's to report. */
+RG_COLD static ssize_t read_rest(int fd, const struct iovec *v, int n,
+				 uint64_t off, size_t done)
+{
+	size_t end = 0; /* of the buffers up to this one */
+
+	for (int i = 0; i < n && done < OP_IO_MAX; i++) {
+		end += v[i].iov_len;
+		while (done < end) {
+			char *stop = (char *)v[i].iov_base + v[i].iov_len;
+			struct iovec one = {stop - (end - done), end - done};
+			ssize_t ret = read_part(
+				fd, &one, 1,
+				off == OP_OFF_CURRENT ? off : off + done);
+
+			if (ret <= 0)
+				return (ssize_t)done;
+			done += (size_t)ret;
+		}
+	}
+	return (ssize_t)done;
+}
+
+/* total bytes are asked for, at least one; off was looked at. */
+static ssize_t read_some(int fd, const struct iovec *v, int n, uint64_t off,
+			 size_t total)
+{
+	ssize_t ret = inplace_read(fd, v, n, off);
+
+	if (rg_unlikely(ret == -EAGAIN))
+		return read_by_ring(fd, v, n, off);
+	if (rg_unlikely(ret > 0 && (size_t)ret < total))
+		return read_rest(fd, v, n, off, (size_t)ret);
+	return ret;
+}
+
+/* One buffer, n > 0. */
+static ssize_t read_buffer(int fd, void *buf, size_t n, uint64_t off)
+{
+	struct iovec one = {buf, op_io_len(n)};
+
+	return read_some(fd, &one, 1, off, one.iov_len);
+}
+
+ssize_t rg_read(int fd, void *buf, size_t n)
+{
 	sched_point();
 	if (n == 0)
 		return empty_call(fd);
-	op_read(&s, fd, buf, n, OP_OFF_CURRENT);
-	return run(fd, FD_READ, &s);
+	return read_buffer(fd, buf, n, OP_OFF_CURRENT);
 }
 
 ssize_t rg_write(int fd, const void *buf, size_t n)
@@ -82,8 +160,8 @@ ssize_t rg_write(int fd, const void *buf, size_t n)
 	return run(fd, FD_WRITE, &s);
 }
 
-/* 0: no byte is to be moved; else > 0 or a negative errno. */
-static int check_vector(const struct iovec *v, int n)
+/* How many bytes are to be moved, or a negative errno. */
+static ssize_t check_vector(const struct iovec *v, int n)
 {
 	size_t total = 0;
 
@@ -94,24 +172,22 @@ static int check_vector(const struct iovec *v, int n)
 			return -EINVAL;
 		total += v[i].iov_len;
 	}
-	return total > 0;
+	return (ssize_t)total;
 }
 
 ssize_t rg_readv(int fd, const struct iovec *v, int n)
 {
-	int ret = check_vector(v, n);
-	struct op_sqe s;
+	ssize_t ret = check_vector(v, n);
 
 	sched_point();
 	if (ret <= 0)
 		return ret ? ret : empty_call(fd);
-	op_readv(&s, fd, v, (unsigned)n, OP_OFF_CURRENT);
-	return run(fd, FD_READ, &s);
+	return read_some(fd, v, n, OP_OFF_CURRENT, (size_t)ret);
 }
 
 ssize_t rg_writev(int fd, const struct iovec *v, int n)
 {
-	int ret = check_vector(v, n);
+	ssize_t ret = check_vector(v, n);
 	struct op_sqe s;
 
 	sched_point();
@@ -121,24 +197,12 @@ ssize_t rg_writev(int fd, const struct iovec *v, int n)
 	return run(fd, FD_WRITE, &s);
 }
 
-/* I2 */
-static int check_offset(int fd, off_t off)
-{
-	if (off < 0)
-		return -EINVAL;
-	return lseek(fd, 0, SEEK_CUR) >= 0 ? 0 : -errno;
-}
-
 ssize_t rg_pread(int fd, void *buf, size_t n, off_t off)
 {
-	int err = check_offset(fd, off);
-	struct op_sqe s;
-
 	sched_point();
-	if (err || n == 0)
-		return err;
-	op_read(&s, fd, buf, n, (uint64_t)off);
-	return run(fd, FD_READ, &s);
+	if (off < 0 || n == 0)
+		return check_offset(fd, off);
+	return read_buffer(fd, buf, n, (uint64_t)off);
 }
 
 ssize_t rg_pwrite(int fd, const void *buf, size_t n, off_t off)
@@ -153,37 +217,28 @@ ssize_t rg_pwrite(int fd, const void *buf, size_t n, off_t off)
 	return run(fd, FD_WRITE, &s);
 }
 
-/* As check_vector, and I2. */
-static int check_vector_at(int fd, const struct iovec *v, int n, off_t off)
-{
-	int ret = check_vector(v, n);
-	int err = ret < 0 ? ret : check_offset(fd, off);
-
-	return err ? err : ret;
-}
-
 ssize_t rg_preadv(int fd, const struct iovec *v, int n, off_t off)
 {
-	struct op_sqe s;
-	int ret;
+	ssize_t ret = check_vector(v, n);
 
 	sched_point();
-	ret = check_vector_at(fd, v, n, off);
-	if (ret <= 0)
+	if (ret < 0)
 		return ret;
-	op_readv(&s, fd, v, (unsigned)n, (uint64_t)off);
-	return run(fd, FD_READ, &s);
+	if (off < 0 || ret == 0)
+		return check_offset(fd, off);
+	return read_some(fd, v, n, (uint64_t)off, (size_t)ret);
 }
 
 ssize_t rg_pwritev(int fd, const struct iovec *v, int n, off_t off)
 {
+	ssize_t ret = check_vector(v, n);
 	struct op_sqe s;
-	int ret;
+	int err;
 
 	sched_point();
-	ret = check_vector_at(fd, v, n, off);
-	if (ret <= 0)
-		return ret;
+	err = ret < 0 ? (int)ret : check_offset(fd, off);
+	if (err || ret == 0)
+		return err;
 	op_writev(&s, fd, v, (unsigned)n, (uint64_t)off);
 	return run(fd, FD_WRITE, &s);
 }
@@ -287,6 +342,7 @@ int rg_openat(int dirfd, const char *path, int flags, ...)
 {
 	struct op_sqe s;
 	mode_t mode = 0;
+	int fd;
 
 	sched_point();
 	if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE) {
@@ -297,7 +353,10 @@ int rg_openat(int dirfd, const char *path, int flags, ...)
 		va_end(ap);
 	}
 	op_openat(&s, dirfd, path, flags, mode);
-	return open_file(&s, flags);
+	fd = open_file(&s, flags);
+	if (fd >= 0)
+		fdesc_forget(fd); /* its number was closed past rg_close */
+	return fd;
 }
 
 int rg_close(int fd)

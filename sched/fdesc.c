@@ -111,12 +111,81 @@ static int arm_locked(struct fdesc *f)
 	return 0;
 }
 
+/* ---- calls in place: I4, I5 ---- */
+
+static void set_gate(struct fdesc *f, uint32_t bits)
+{
+	/* G1 acq_rel, pairs with G2, G3: a call that came before is counted, and one
+	 * that left before is over; a later one sees the bits. */
+	atomic_fetch_or_explicit(&f->gate, bits, memory_order_acq_rel);
+}
+
+static void clear_gate(struct fdesc *f, uint32_t bits)
+{
+	/* G4 release, pairs with G2: the number is as new for who enters then. */
+	atomic_fetch_and_explicit(&f->gate, ~bits, memory_order_release);
+}
+
+int fdesc_enter(struct fdesc *f)
+{
+	uint32_t old = atomic_load_explicit(&f->gate, memory_order_relaxed);
+
+	do {
+		if (old & (FDESC_SHUT | FDESC_LATE | FDESC_NEVER))
+			return -EAGAIN;
+		/* G2 acquire, pairs with G4. Relaxed: another look. */
+	} while (!atomic_compare_exchange_weak_explicit(&f->gate, &old, old + 1,
+							memory_order_acquire,
+							memory_order_relaxed));
+	return (int)(old & FDESC_IN_PLACE);
+}
+
+static RG_NOINLINE void tell_closer(struct fdesc *f)
+{
+	struct g *closer;
+
+	rtlock_lock(&f->lock);
+	closer = fdesc_take_closer_locked(f);
+	rtlock_unlock(&f->lock);
+	if (closer)
+		sched_ready(closer);
+}
+
+void fdesc_leave(struct fdesc *f)
+{
+	/* G3 release, pairs with G1 and with the look of fdesc_take_closer_locked:
+	 * the call is over. */
+	uint32_t old =
+		atomic_fetch_sub_explicit(&f->gate, 1, memory_order_release);
+
+	if (rg_unlikely((old & (FDESC_USERS | FDESC_SHUT)) == (FDESC_SHUT | 1)))
+		tell_closer(f);
+}
+
+void fdesc_note(struct fdesc *f, uint32_t what)
+{
+	/* Relaxed: a guess. */
+	atomic_fetch_or_explicit(&f->gate, what, memory_order_relaxed);
+}
+
+void fdesc_forget(int fd)
+{
+	struct fdesc *f = fdesc_get(fd);
+
+	if (f)
+		clear_gate(f, FDESC_IN_PLACE | FDESC_NEVER);
+}
+
+/* ---- deadlines ---- */
+
 static void expire_locked(struct fdesc *f, rg_time now)
 {
 	for (int d = 0; d < FD_DIRS; d++) {
 		if (!f->deadline[d] || f->deadline[d] > now || f->expired[d])
 			continue;
 		f->expired[d] = true;
+		if (d == FD_READ)
+			set_gate(f, FDESC_LATE);
 		cancel_inflight(f, (enum fd_dir)d, -ETIMEDOUT);
 	}
 }
@@ -156,6 +225,8 @@ int fdesc_set_deadline(int fd, unsigned dirs, rg_time t)
 		f->deadline[d] = t;
 		f->expired[d] = false;
 	}
+	if (dirs & 1u << FD_READ)
+		clear_gate(f, FDESC_LATE);
 	if (t) {
 		expire_locked(f, sched_now());
 		err = arm_locked(f);
@@ -167,7 +238,20 @@ int fdesc_set_deadline(int fd, unsigned dirs, rg_time t)
 static bool is_idle(const struct fdesc *f)
 {
 	return list_is_empty(&f->inflight[FD_READ]) &&
-	       list_is_empty(&f->inflight[FD_WRITE]);
+	       list_is_empty(&f->inflight[FD_WRITE]) &&
+	       /* Acquire, pairs with G3. */
+	       !(atomic_load_explicit(&f->gate, memory_order_acquire) &
+		 FDESC_USERS);
+}
+
+struct g *fdesc_take_closer_locked(struct fdesc *f)
+{
+	struct g *closer = f->closer;
+
+	if (rg_likely(!closer) || !is_idle(f))
+		return NULL;
+	f->closer = NULL;
+	return closer;
 }
 
 enum fdesc_state fdesc_lock(struct fdesc *f)
@@ -192,6 +276,7 @@ int fdesc_shutdown(int fd)
 		return -ECANCELED;
 	}
 	f->state = FDESC_CLOSING;
+	set_gate(f, FDESC_SHUT);
 	if (is_idle(f)) {
 		rtlock_unlock(&f->lock);
 		return 0;
@@ -212,6 +297,8 @@ static void set_state(struct fdesc *f, enum fdesc_state state)
 		f->deadline[d] = 0;
 		f->expired[d] = false;
 	}
+	if (state == FDESC_OPEN)
+		clear_gate(f, ~(uint32_t)FDESC_USERS);
 	rtlock_unlock(&f->lock);
 }
 

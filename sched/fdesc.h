@@ -13,6 +13,12 @@
  *       time that was ever asked for and looks, when it fires, at what is stored
  *       then: moving a deadline into the future costs two stores.
  *   I3  deadlines return to "none" when the number is closed.
+ *   I4  a call that is made in place, with no operation, is between fdesc_enter and
+ *       fdesc_leave and counts as one in flight: close(2) waits for it. One word holds
+ *       the number of these and what refuses them, so that neither side misses the
+ *       other. Such a call does not park, and there is nothing in it to cancel.
+ *   I5  what is known of the file behind a number (FDESC_IN_PLACE, ...) is a guess: a
+ *       close(2) past rg_close makes it wrong. It may cost time, nothing else.
  * Lock rank: token, then entry, then an M's cancel queue.
  */
 #ifndef RG_SCHED_FDESC_H
@@ -35,8 +41,18 @@ enum fdesc_state {
 			* have the next user before its closer hears of it */
 };
 
+/* fdesc.gate: the number of calls in place, and above that: */
+enum {
+	FDESC_USERS = 0xffff,
+	FDESC_SHUT = 1 << 16,     /* the state is not FDESC_OPEN */
+	FDESC_LATE = 1 << 17,     /* the deadline for reading passed */
+	FDESC_IN_PLACE = 1 << 18, /* reads of it can be made in place */
+	FDESC_NEVER = 1 << 19,    /* they cannot */
+};
+
 struct fdesc {
 	struct rtlock lock;
+	_Atomic uint32_t gate; /* SHUT and LATE: written under lock */
 	enum fdesc_state state;
 	bool expired[FD_DIRS]; /* the deadline passed: calls fail at once */
 	struct list inflight[FD_DIRS]; /* wait_op.fd_link */
@@ -54,6 +70,21 @@ enum fdesc_state fdesc_lock(struct fdesc *f);
  * beyond what the table can hold (8,388,608). Any thread. */
 bool fdesc_is_valid(int fd);
 struct fdesc *fdesc_get(int fd);
+
+/*
+ * fdesc_enter - a call in place begins: what is known of the file, FDESC_IN_PLACE or 0.
+ * -EAGAIN: it must not, an operation would tell why. Does not park, nor may the caller
+ * before fdesc_leave. fdesc_note - what the caller has found out about the file,
+ * FDESC_IN_PLACE or FDESC_NEVER. fdesc_forget - fd is another file now. Goroutines.
+ */
+int fdesc_enter(struct fdesc *f);
+void fdesc_leave(struct fdesc *f);
+void fdesc_note(struct fdesc *f, uint32_t what);
+void fdesc_forget(int fd);
+
+/* fdesc_take_closer_locked - who waits for the last one to be gone, if that was it, to be
+ * readied after the lock was released; or NULL. */
+struct g *fdesc_take_closer_locked(struct fdesc *f);
 
 /*
  * fdesc_set_deadline - t absolute, 0 none; dirs is a mask of 1 << FD_READ/FD_WRITE.

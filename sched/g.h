@@ -115,6 +115,7 @@ struct g {
 	uint16_t op_gen;      /* own: the last operation's generation */
 	uint8_t special;      /* own and its waker's, bubble.h, I4; 0 mostly */
 	_Atomic uint8_t trim; /* enum trim_state; trim.h */
+	uint8_t in_place;     /* own: inplace.c's count */
 
 	/* line 1: own; written at birth */
 	RG_CACHE_ALIGNED uint64_t goid;

@@ -114,16 +114,11 @@ int wait_op_link(struct fdesc *f, enum fd_dir dir, struct wait_op *w)
 
 void wait_op_unlink(struct fdesc *f, struct wait_op *w)
 {
-	struct g *closer = NULL;
+	struct g *closer;
 
 	rtlock_lock(&f->lock);
 	list_del(&w->fd_link);
-	if (rg_unlikely(f->closer != NULL) &&
-	    list_is_empty(&f->inflight[FD_READ]) &&
-	    list_is_empty(&f->inflight[FD_WRITE])) {
-		closer = f->closer;
-		f->closer = NULL;
-	}
+	closer = fdesc_take_closer_locked(f);
 	rtlock_unlock(&f->lock);
 	if (closer)
 		sched_ready(closer);
