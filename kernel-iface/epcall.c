@@ -21,6 +21,7 @@
 
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/base/rtlock.h"
+#include "kernel-iface/fifo.h"
 #include "kernel-iface/op_file.h"
 #include "kernel-iface/probe.h"
 
@@ -509,26 +510,6 @@ static int splice_try(struct op *op)
 
 /* ---- open and close ---- */
 
-/*
- * A FIFO, held open for reading: is there a writer, or has there been one? tee(2) tells
- * an end of file from a pipe that is empty, and takes nothing.
- */
-static bool has_met_writer(int fd)
-{
-	int fds[2];
-	long ret;
-
-	if (poll_now(fd, POLLIN))
-		return true;
-	if (call(SYS_pipe2, address(fds), O_CLOEXEC, 0, 0, 0))
-		return false; /* no descriptor is left now */
-	ret = call(SYS_tee, (uint64_t)fd, (uint64_t)fds[1], 1,
-		   SPLICE_F_NONBLOCK, 0);
-	call(SYS_close, (uint64_t)fds[0], 0, 0, 0, 0);
-	call(SYS_close, (uint64_t)fds[1], 0, 0, 0, 0);
-	return ret != 0;
-}
-
 static long open_with(const struct io_uring_sqe *s, unsigned more)
 {
 	return call(SYS_openat, (uint64_t)s->fd, s->addr, s->open_flags | more,
@@ -559,7 +540,7 @@ static int open_fifo(struct op *op, bool waits)
 		return fd;
 	op->ep.kept_fd = fd;
 	if (waits && (s->open_flags & O_ACCMODE) == O_RDONLY &&
-	    !has_met_writer(fd))
+	    !fifo_has_met_writer(fd))
 		return EPCALL_LATER;
 	op->ep.kept_fd = -1;
 	return as_asked(s, fd);

@@ -112,6 +112,18 @@ static int init_queues(struct ring *r, unsigned entries)
 	return err;
 }
 
+/*
+ * The kernel's own bound is that of the thread's first ring, entries or four for each
+ * CPU, so 4 after a probe of four entries; and there is none for what may wait for ever.
+ * An error means that the kernel knows no other (before 5.15).
+ */
+static void bound_workers(struct ring *r)
+{
+	unsigned most[2] = {RING_WORKERS, RING_WORKERS_WAITING};
+
+	io_uring_register_iowq_max_workers(&r->uring, most);
+}
+
 /* As large as may be, with the queues' state that this thread keeps. */
 static int open_queues(struct ring *r, unsigned entries)
 {
@@ -126,6 +138,7 @@ static int open_queues(struct ring *r, unsigned entries)
 	if (err)
 		return err;
 	io_uring_ring_dontfork(&r->uring);
+	bound_workers(r);
 	r->taskrun_flag = r->setup_flags & IORING_SETUP_TASKRUN_FLAG;
 	/* Without it every enter looks the descriptor up: only slower. */
 	if (probe_has(PROBE_RING_FD))

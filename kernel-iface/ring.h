@@ -29,6 +29,14 @@
 
 struct epring;
 
+/*
+ * How many threads of the kernel may work at once on what a thread has submitted: on
+ * regular files, block devices and paths; and on what can wait for ever (reads of
+ * devices that cannot be polled, splices that met each other). What finds all taken
+ * waits for its turn. As many of the former as the epoll engine has helper threads.
+ */
+enum { RING_WORKERS = 32, RING_WORKERS_WAITING = 256 };
+
 struct ring {
 	struct epring *ep; /* NULL: io_uring. Const between open and forget */
 

@@ -14,7 +14,9 @@
  *   I4  opening a FIFO waits for the other side. The ring first tries every open as if
  *       O_NONBLOCK were given (when the path is in the cache), which gives a reader at
  *       once and a writer -ENXIO; seen with Linux 6.18. Then a worker thread of the
- *       kernel opens it once more. Not so for devices that wait in open (a serial
+ *       kernel opens it once more; but not more than FIFO_WORKERS wait like that, since
+ *       the same workers do all other work on files (ring.h). Whoever finds these taken
+ *       looks again after 1 to 16 ms. Not so for devices that wait in open (a serial
  *       line for its carrier): these should be opened with O_NONBLOCK anyway.
  * The direction given to the wait decides whose deadline counts: reads and polls for
  * input FD_READ, everything else FD_WRITE.
@@ -32,6 +34,7 @@
 #include <unistd.h>
 
 #include "kernel-iface/base/check.h"
+#include "kernel-iface/fifo.h"
 #include "kernel-iface/op_file.h"
 #include "kernel-iface/op_wait.h"
 #include "net/file/inplace.h"
@@ -287,25 +290,83 @@ ssize_t rg_write_full(int fd, const void *buf, size_t n)
 	return (ssize_t)done;
 }
 
-/* On a worker thread of the kernel, which waits as open(2) does. */
-static int open_waiting(struct op_sqe *s)
+/* ---- I4 ---- */
+
+enum { FIFO_WORKERS = 16 };
+#define FIFO_PAUSE_MAX (16 * RG_MILLISECOND)
+
+static _Atomic int fifo_workers; /* taken */
+
+static bool take_worker(void)
 {
-	s->sqe.flags |= IOSQE_ASYNC;
-	return opwait(s, 0);
+	/* Relaxed: a number, which guards nothing. */
+	if (atomic_fetch_add_explicit(&fifo_workers, 1, memory_order_relaxed) <
+	    FIFO_WORKERS)
+		return true;
+	atomic_fetch_sub_explicit(&fifo_workers, 1, memory_order_relaxed);
+	return false;
+}
+
+/* On a worker thread of the kernel, which waits as open(2) does. -EAGAIN: none is to be
+ * had now. */
+static int open_waiting(const struct op_sqe *s)
+{
+	struct op_sqe waits = *s;
+	int ret;
+
+	if (!take_worker())
+		return -EAGAIN;
+	waits.sqe.flags |= IOSQE_ASYNC;
+	ret = opwait(&waits, 0);
+	atomic_fetch_sub_explicit(&fifo_workers, 1, memory_order_relaxed);
+	return ret;
+}
+
+/* Before another look: 0, or that the context has ended. */
+static int fifo_pause(rg_duration *pause)
+{
+	int err = rg_sleep(*pause);
+
+	if (*pause < FIFO_PAUSE_MAX)
+		*pause *= 2;
+	return err;
+}
+
+/* Nobody reads it yet. */
+RG_COLD static int wait_for_reader(const struct op_sqe *s)
+{
+	rg_duration pause = RG_MILLISECOND;
+
+	for (;;) {
+		int ret = open_waiting(s), err;
+
+		if (ret != -EAGAIN)
+			return ret;
+		err = fifo_pause(&pause);
+		if (err)
+			return err;
+		ret = opwait(s, 0);
+		if (ret != -ENXIO)
+			return ret;
+	}
 }
 
 /*
  * fd is what the ring gave for a FIFO opened for reading: without waiting for a writer
  * (I4). It keeps what a writer may send meanwhile, and is the one that is returned.
  */
-RG_COLD static int wait_for_writer(int fd, struct op_sqe *s)
+RG_COLD static int wait_for_writer(int fd, const struct op_sqe *s)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	int second;
+	rg_duration pause = RG_MILLISECOND;
+	int second = -EAGAIN;
 
-	if (poll(&p, 1, 0) == 1)
-		return fd; /* one has come, or been here */
-	second = open_waiting(s);
+	while (second == -EAGAIN) {
+		if (fifo_has_met_writer(fd))
+			return fd;
+		second = open_waiting(s);
+		if (second == -EAGAIN)
+			second = fifo_pause(&pause) ?: -EAGAIN;
+	}
 	if (second < 0) {
 		fdesc_close(fd);
 		return second;
@@ -331,7 +392,7 @@ static int open_file(struct op_sqe *s, int flags)
 	if (!may_have_to_wait(flags))
 		return ret;
 	if (ret == -ENXIO && (flags & O_ACCMODE) == O_WRONLY)
-		return open_waiting(s);
+		return wait_for_reader(s);
 	if (ret >= 0 && (flags & O_ACCMODE) == O_RDONLY &&
 	    fstat(ret, &st) == 0 && S_ISFIFO(st.st_mode))
 		return wait_for_writer(ret, s);
