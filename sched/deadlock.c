@@ -45,8 +45,12 @@ bool deadlock_is_likely_locked(void)
 	{
 		if (mp->is_vacant)
 			continue; /* without a ring */
+		/* One that is done and was to be cancelled readies its goroutine
+		 * when the request is taken back. */
 		if (ring_inflight(&mp->ring) > 0 || ring_has_work(&mp->ring) ||
-		    mp->is_given)
+		    mp->is_given ||
+		    atomic_load_explicit(&mp->cancels_due,
+					 memory_order_relaxed))
 			return false;
 	}
 	return true;
