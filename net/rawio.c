@@ -18,6 +18,9 @@
  *       the same workers do all other work on files (ring.h). Whoever finds these taken
  *       looks again after 1 to 16 ms. Not so for devices that wait in open (a serial
  *       line for its carrier): these should be opened with O_NONBLOCK anyway.
+ *   I5  the position of a file with O_DIRECT moves by what was read or written: io_uring
+ *       sets it only where the operation ends at its submission (seen with Linux 6.18),
+ *       which such a one does not. So it is looked up and set here, one call at a time.
  * The direction given to the wait decides whose deadline counts: reads and polls for
  * input FD_READ, everything else FD_WRITE.
  *
@@ -25,6 +28,7 @@
  */
 #include <ringgo/io.h>
 #include <ringgo/runtime.h>
+#include <ringgo/sync.h>
 
 #include <fcntl.h>
 #include <limits.h>
@@ -60,6 +64,45 @@ static int run(int fd, enum fd_dir dir, const struct op_sqe *s)
 	}
 }
 
+static bool is_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && flags & O_DIRECT;
+}
+
+/* I5. Collisions cost time: nothing that can wait for a peer is seekable. */
+enum { POSITION_LOCKS = 16 };
+static rg_mutex position_locks[POSITION_LOCKS];
+
+RG_COLD static int run_with_position(int fd, enum fd_dir dir, struct op_sqe *s)
+{
+	rg_mutex *lock = &position_locks[(unsigned)fd % POSITION_LOCKS];
+	off_t at;
+	int ret;
+
+	rg_mutex_lock(lock);
+	at = lseek(fd, 0, SEEK_CUR);
+	if (at >= 0)
+		s->sqe.off = (uint64_t)at;
+	ret = at >= 0 ? run(fd, dir, s) : -errno;
+	if (ret > 0 && dir == FD_WRITE && fcntl(fd, F_GETFL) & O_APPEND)
+		lseek(fd, 0, SEEK_END);
+	else if (ret > 0)
+		lseek(fd, at + ret, SEEK_SET);
+	rg_mutex_unlock(lock);
+	return ret;
+}
+
+/* A read or write where the position may count. */
+static int run_transfer(int fd, enum fd_dir dir, struct op_sqe *s)
+{
+	if (s->sqe.off == OP_OFF_CURRENT && rg_unlikely(is_direct(fd)) &&
+	    lseek(fd, 0, SEEK_CUR) >= 0)
+		return run_with_position(fd, dir, s);
+	return run(fd, dir, s);
+}
+
 /* I3 */
 static int empty_call(int fd)
 {
@@ -89,7 +132,7 @@ static ssize_t read_by_ring(int fd, const struct iovec *v, int n, uint64_t off)
 		op_read(&s, fd, v->iov_base, v->iov_len, off);
 	else
 		op_readv(&s, fd, v, (unsigned)n, off);
-	return run(fd, FD_READ, &s);
+	return run_transfer(fd, FD_READ, &s);
 }
 
 static ssize_t read_part(int fd, const struct iovec *v, int n, uint64_t off)
@@ -160,7 +203,7 @@ ssize_t rg_write(int fd, const void *buf, size_t n)
 	if (n == 0)
 		return empty_call(fd);
 	op_write(&s, fd, buf, n, OP_OFF_CURRENT);
-	return run(fd, FD_WRITE, &s);
+	return run_transfer(fd, FD_WRITE, &s);
 }
 
 /* How many bytes are to be moved, or a negative errno. */
@@ -197,7 +240,7 @@ ssize_t rg_writev(int fd, const struct iovec *v, int n)
 	if (ret <= 0)
 		return ret ? ret : empty_call(fd);
 	op_writev(&s, fd, v, (unsigned)n, OP_OFF_CURRENT);
-	return run(fd, FD_WRITE, &s);
+	return run_transfer(fd, FD_WRITE, &s);
 }
 
 ssize_t rg_pread(int fd, void *buf, size_t n, off_t off)
