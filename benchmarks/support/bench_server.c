@@ -2,6 +2,7 @@
 /* bench_server - arguments and listening of the servers in benchmarks/net/. */
 #include "benchmarks/support/bench_server.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -37,11 +38,40 @@ static void parse(int argc, char **argv)
 		usage(argv[0]);
 }
 
+/* At each SIGUSR1: the system calls and the operations of the rings so far. */
+static void tell_ring(void *arg)
+{
+	rg_chan *signals = arg;
+	rg_stats s;
+	int sig;
+
+	while (rg_chan_recv(signals, &sig)) {
+		if (rg_stats_read(&s, sizeof s))
+			continue;
+		printf("ring %lld %lld\n", (long long)s.ring_enters,
+		       (long long)s.ring_sqes);
+		fflush(stdout);
+	}
+}
+
+static void listen_for_questions(void)
+{
+	const int sig = SIGUSR1;
+	rg_chan *signals = rg_chan_make(sizeof sig, 1);
+
+	if (!signals || rg_signal_notify(signals, &sig, 1) ||
+	    rg_go(tell_ring, signals)) {
+		fprintf(stderr, "server: cannot listen for SIGUSR1\n");
+		_exit(1);
+	}
+}
+
 static int serve_beside_hogs(void *arg)
 {
 	static const _Atomic bool never;
 	static struct hog_herd hogs;
 
+	listen_for_questions();
 	hog_herd_start(&hogs, server.procs, (enum hog_kind)server.hogs, &never);
 	return server.serve(arg);
 }
