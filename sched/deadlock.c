@@ -22,6 +22,7 @@
 #include "kernel-iface/base/sanitize.h"
 #include "kernel-iface/opthread.h"
 #include "sched/blocking.h"
+#include "sched/netpoll.h"
 #include "sched/panic.h"
 #include "sched/sched.h"
 #include "sched/sysmon.h"
@@ -45,12 +46,8 @@ bool deadlock_is_likely_locked(void)
 	{
 		if (mp->is_vacant)
 			continue; /* without a ring */
-		/* One that is done and was to be cancelled readies its goroutine
-		 * when the request is taken back. */
-		if (ring_inflight(&mp->ring) > 0 || ring_has_work(&mp->ring) ||
-		    mp->is_given ||
-		    atomic_load_explicit(&mp->cancels_due,
-					 memory_order_relaxed))
+		/* Its M, idle now, has come by the lock that is held. */
+		if (!netpoll_is_quiet(mp) || mp->is_given)
 			return false;
 	}
 	return true;

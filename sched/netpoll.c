@@ -273,6 +273,14 @@ bool netpoll_has_requests(const struct m *mp)
 	       atomic_load_explicit(&mp->cancel_queue, memory_order_relaxed);
 }
 
+bool netpoll_is_quiet(const struct m *mp)
+{
+	/* Relaxed: a look. It counts what is put off as well. */
+	return !ring_inflight(&mp->ring) && !ring_has_work(&mp->ring) &&
+	       !netpoll_has_requests(mp) &&
+	       !atomic_load_explicit(&mp->cancels_due, memory_order_relaxed);
+}
+
 void netpoll_serve(struct m *mp)
 {
 	if (rg_unlikely(mp->unsent_head != NULL))

@@ -44,6 +44,11 @@ bool netpoll_wants_kick(struct m *mp);
  * until the next cancellation that is to be sent again. By mp. */
 int64_t netpoll_limit(const struct m *mp, int64_t limit);
 
+/* netpoll_is_quiet - nobody will be made runnable by mp's ring: nothing is in flight, and
+ * nobody waits to get there or for the end of a cancellation whose operation is over. By
+ * mp, or while mp sleeps. */
+bool netpoll_is_quiet(const struct m *mp);
+
 /* Cancel requests or operations that found the SQ full are waiting. */
 bool netpoll_has_requests(const struct m *mp);
 

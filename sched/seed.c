@@ -451,8 +451,7 @@ static bool is_alone(const struct m *mp)
 {
 	/* Relaxed: who makes them 0 has queued a goroutine before, and the
 	 * global queue is looked at last. */
-	return !ring_inflight(&mp->ring) && !ring_has_work(&mp->ring) &&
-	       !netpoll_has_requests(mp) &&
+	return netpoll_is_quiet(mp) &&
 	       !atomic_load_explicit(&sched.blocking_busy,
 				     memory_order_relaxed) &&
 	       !atomic_load_explicit(&sched.external, memory_order_relaxed) &&
