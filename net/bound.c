@@ -42,13 +42,16 @@ static void remove_path(const struct bound *b)
 {
 	struct op_sqe s;
 	struct stat st;
+	int err;
 
 	if (!b->owns_path || lstat(b->text, &st) != 0 || st.st_dev != b->dev ||
 	    st.st_ino != b->ino)
 		return;
 	op_unlinkat(&s, AT_FDCWD, b->text, 0);
-	/* Gone in the meantime, or the folder is read-only: not ours to mend. */
-	if (opwait(&s, OPWAIT_NOCANCEL) == -ESRCH)
+	err = opwait(&s, OPWAIT_NOCANCEL);
+	/* Never started: the name must not stay. Else: gone in the meantime,
+	 * or the folder is read-only: not ours to mend. */
+	if (err == -ESRCH || err == -ENOMEM || err == -EAGAIN)
 		(void)unlink(b->text);
 }
 

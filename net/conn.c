@@ -28,7 +28,7 @@ static ssize_t stream_read(struct rg_conn *c, void *buf, size_t n)
 	struct op_sqe s;
 
 	op_recv(&s, c->nf.fd, buf, n, 0);
-	return opwait_fd(c->nf.fd, FD_READ, &s);
+	return opwait_fd_again(c->nf.fd, FD_READ, &s);
 }
 
 static ssize_t stream_write(struct rg_conn *c, const void *buf, size_t n,
@@ -43,7 +43,7 @@ static ssize_t stream_write(struct rg_conn *c, const void *buf, size_t n,
 
 		op_send(&s, c->nf.fd, p + done, n - done,
 			some ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_WAITALL);
-		ret = opwait_fd(c->nf.fd, FD_WRITE, &s);
+		ret = opwait_fd_again(c->nf.fd, FD_WRITE, &s);
 		if (ret < 0)
 			return ret;
 		done += (size_t)ret;
@@ -69,7 +69,7 @@ static ssize_t stream_writev(struct rg_conn *c, const struct iovec *v, int n,
 		int ret;
 
 		op_sendmsg(&s, c->nf.fd, &msg, MSG_NOSIGNAL | MSG_WAITALL);
-		ret = opwait_fd(c->nf.fd, FD_WRITE, &s);
+		ret = opwait_fd_again(c->nf.fd, FD_WRITE, &s);
 		if (ret < 0)
 			return ret;
 		done += (size_t)ret;

@@ -65,7 +65,7 @@ static ssize_t send_first(struct rg_conn *c, const void *buf, size_t n,
 	h->cmsg_len = CMSG_LEN(size);
 	memcpy(CMSG_DATA(h), fds, size);
 	op_sendmsg(&s, c->nf.fd, &msg, MSG_NOSIGNAL);
-	return opwait_fd(c->nf.fd, FD_WRITE, &s);
+	return opwait_fd_again(c->nf.fd, FD_WRITE, &s);
 }
 
 static ssize_t write_locked(struct rg_conn *c, const void *buf, size_t n,
@@ -134,7 +134,7 @@ static ssize_t read_locked(struct rg_conn *c, void *buf, size_t n, int *fds,
 	if (ret)
 		return ret;
 	op_recvmsg(&s, c->nf.fd, &msg, MSG_CMSG_CLOEXEC);
-	ret = opwait_fd(c->nf.fd, FD_READ, &s);
+	ret = opwait_fd_again(c->nf.fd, FD_READ, &s);
 	if (ret < 0)
 		return ret;
 	is_cut = msg.msg_flags & MSG_CTRUNC;

@@ -194,7 +194,7 @@ static int accept_one(struct rg_listener *l, struct rg_conn *c)
 	int fd;
 
 	op_accept(&s, l->nf.fd, &peer.sa, &len, SOCK_CLOEXEC);
-	fd = opwait_fd(l->nf.fd, FD_READ, &s);
+	fd = opwait_fd_again(l->nf.fd, FD_READ, &s);
 	if (fd < 0)
 		return fd;
 	/* I3. A unix peer's name may be longer; it is asked for when wanted. */

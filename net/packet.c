@@ -106,7 +106,7 @@ ssize_t rg_packet_read_msg(rg_packet *p, struct msghdr *msg)
 	if (ret)
 		return ret;
 	op_recvmsg(&s, p->nf.fd, msg, MSG_CMSG_CLOEXEC);
-	ret = opwait_fd(p->nf.fd, FD_READ, &s);
+	ret = opwait_fd_again(p->nf.fd, FD_READ, &s);
 	netfd_leave(&p->nf);
 	return ret;
 }

@@ -48,22 +48,6 @@
 #include "sched/opwait.h"
 #include "sched/point.h"
 
-/* I1 */
-static int run(int fd, enum fd_dir dir, const struct op_sqe *s)
-{
-	for (;;) {
-		int ret = opwait_fd(fd, dir, s);
-		struct op_sqe poll_sqe;
-
-		if (ret != -EAGAIN)
-			return ret;
-		op_poll(&poll_sqe, fd, dir == FD_READ ? POLLIN : POLLOUT);
-		ret = opwait_fd(fd, dir, &poll_sqe);
-		if (ret < 0)
-			return ret;
-	}
-}
-
 static bool is_direct(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
@@ -85,7 +69,7 @@ RG_COLD static int run_with_position(int fd, enum fd_dir dir, struct op_sqe *s)
 	at = lseek(fd, 0, SEEK_CUR);
 	if (at >= 0)
 		s->sqe.off = (uint64_t)at;
-	ret = at >= 0 ? run(fd, dir, s) : -errno;
+	ret = at >= 0 ? opwait_fd_again(fd, dir, s) : -errno;
 	if (ret > 0 && dir == FD_WRITE && fcntl(fd, F_GETFL) & O_APPEND)
 		lseek(fd, 0, SEEK_END);
 	else if (ret > 0)
@@ -100,7 +84,7 @@ static int run_transfer(int fd, enum fd_dir dir, struct op_sqe *s)
 	if (s->sqe.off == OP_OFF_CURRENT && rg_unlikely(is_direct(fd)) &&
 	    lseek(fd, 0, SEEK_CUR) >= 0)
 		return run_with_position(fd, dir, s);
-	return run(fd, dir, s);
+	return opwait_fd_again(fd, dir, s);
 }
 
 /* I3 */
@@ -260,7 +244,7 @@ ssize_t rg_pwrite(int fd, const void *buf, size_t n, off_t off)
 	if (err || n == 0)
 		return err;
 	op_write(&s, fd, buf, n, (uint64_t)off);
-	return run(fd, FD_WRITE, &s);
+	return opwait_fd_again(fd, FD_WRITE, &s);
 }
 
 ssize_t rg_preadv(int fd, const struct iovec *v, int n, off_t off)
@@ -286,7 +270,7 @@ ssize_t rg_pwritev(int fd, const struct iovec *v, int n, off_t off)
 	if (err || ret == 0)
 		return err;
 	op_writev(&s, fd, v, (unsigned)n, (uint64_t)off);
-	return run(fd, FD_WRITE, &s);
+	return opwait_fd_again(fd, FD_WRITE, &s);
 }
 
 ssize_t rg_read_full(int fd, void *buf, size_t n)

@@ -18,7 +18,6 @@
 
 #include "kernel-iface/base/sanitize.h"
 #include "kernel-iface/op_net.h"
-#include "kernel-iface/op_wait.h"
 #include "net/dgram.h"
 #include "sched/cancel.h"
 #include "sched/g.h"
@@ -28,17 +27,8 @@
 /* I1 */
 static int run(int fd, enum fd_dir dir, const struct op_sqe *s, int flags)
 {
-	for (;;) {
-		int ret = opwait_fd(fd, dir, s);
-		struct op_sqe poll_sqe;
-
-		if (ret != -EAGAIN || flags & MSG_DONTWAIT)
-			return ret;
-		op_poll(&poll_sqe, fd, dir == FD_READ ? POLLIN : POLLOUT);
-		ret = opwait_fd(fd, dir, &poll_sqe);
-		if (ret < 0)
-			return ret;
-	}
+	return flags & MSG_DONTWAIT ? opwait_fd(fd, dir, s)
+				    : opwait_fd_again(fd, dir, s);
 }
 
 int rg_socket(int domain, int type, int protocol)

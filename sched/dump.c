@@ -36,7 +36,7 @@ static int write_all(struct textbuf *b, const char *p, size_t n)
 		int done;
 
 		op_write(&sqe, b->fd, p, n, OP_OFF_CURRENT);
-		done = opwait_fd(b->fd, FD_WRITE, &sqe);
+		done = opwait_fd_again(b->fd, FD_WRITE, &sqe);
 		if (done < 0)
 			return done;
 		if (done == 0)

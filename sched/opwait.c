@@ -72,17 +72,23 @@ static void run(struct wait_op *w)
 }
 
 /*
- * The operation ended before it did anything. Besides EINTR the kernel's own restart
+ * The operation ended before it did anything, or its result does not say that it did: a
+ * close that was interrupted has closed (close(2)), and is not to be done again, to a
+ * number that may be another file's by then. Besides EINTR the kernel's own restart
  * codes (512 to 516) come out of io_uring when one of its workers was interrupted in
  * a call that a system call's exit would have restarted (seen on 6.18 with a pipe read
  * that was cancelled), and ECANCELED, unasked, when it could not start a worker for an
  * operation because signals kept interrupting it (seen on 6.18 with a write to a memfd
  * during dumps, whose SIGURGs freeze all Ms).
  */
+static bool is_interruption(int res)
+{
+	return res == -EINTR || (res <= -512 && res >= -516);
+}
+
 static bool did_nothing(int res)
 {
-	return res == -EINTR || res == -ECANCELED ||
-	       (res <= -512 && res >= -516);
+	return res == -ECANCELED || is_interruption(res);
 }
 
 int wait_op_outcome(const struct wait_op *w)
@@ -90,8 +96,10 @@ int wait_op_outcome(const struct wait_op *w)
 	/* Relaxed: ordered by D1/D2 and the run queue. */
 	int err = atomic_load_explicit(&w->cancel_err, memory_order_relaxed);
 
-	if (!did_nothing(w->res))
+	if (rg_likely(!did_nothing(w->res)))
 		return w->res;
+	if (w->sqe->sqe.opcode == IORING_OP_CLOSE && is_interruption(w->res))
+		return -EIO; /* what it had to write may be lost */
 	return err ? err : -EINTR;
 }
 
@@ -315,6 +323,28 @@ int opwait_fd_until(int fd, enum fd_dir dir, const struct op_sqe *sqe,
 int opwait_fd(int fd, enum fd_dir dir, const struct op_sqe *sqe)
 {
 	return opwait_fd_until(fd, dir, sqe, RG_FOREVER);
+}
+
+RG_COLD static int again_slow(int fd, enum fd_dir dir, const struct op_sqe *sqe)
+{
+	struct op_sqe poll_sqe;
+	int ret;
+
+	do {
+		op_poll(&poll_sqe, fd, dir == FD_READ ? POLLIN : POLLOUT);
+		ret = opwait_fd(fd, dir, &poll_sqe);
+		if (ret < 0)
+			return ret;
+		ret = opwait_fd(fd, dir, sqe);
+	} while (ret == -EAGAIN);
+	return ret;
+}
+
+int opwait_fd_again(int fd, enum fd_dir dir, const struct op_sqe *sqe)
+{
+	int ret = opwait_fd(fd, dir, sqe);
+
+	return rg_likely(ret != -EAGAIN) ? ret : again_slow(fd, dir, sqe);
 }
 
 int opwait(const struct op_sqe *sqe, unsigned flags)

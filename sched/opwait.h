@@ -43,6 +43,10 @@ int opwait_fd_until(int fd, enum fd_dir dir, const struct op_sqe *sqe,
  */
 int opwait_would_fail(int fd, enum fd_dir dir);
 
+/* opwait_fd_again - as opwait_fd; -EAGAIN (the kernel does not wait by itself for this
+ * file, or gave up doing so) becomes a poll and another try. */
+int opwait_fd_again(int fd, enum fd_dir dir, const struct op_sqe *sqe);
+
 /* opwait - an operation without a descriptor to wait on (openat, ...). */
 #define OPWAIT_NOCANCEL 1u /* the token is not heeded: the close family */
 int opwait(const struct op_sqe *sqe, unsigned flags);

@@ -34,7 +34,8 @@ RG_API ssize_t rg_write_full(int fd, const void *buf, size_t n);
 RG_API int rg_openat(int dirfd, const char *path, int flags, ...);
 
 /* rg_close - cancels what is in flight on fd, wakes who is parked on it (they get
- * -ECANCELED), then closes. Does not heed the bound context. */
+ * -ECANCELED), then closes. Does not heed the bound context. -EIO: it is closed, and
+ * what was written before may be lost, also because of a signal. */
 RG_API int rg_close(int fd);
 
 RG_API int rg_fsync(int fd);

@@ -587,6 +587,31 @@ static void bad_descriptors_are_refused(void **state)
 	t_run_with(1, bad_descriptors, NULL);
 }
 
+static void a_close_that_was_interrupted_is_not_done_again(void **state)
+{
+	static const int interruptions[] = {-EINTR, -512, -513, -514, -516};
+	struct op_sqe closes, reads;
+	struct wait_op w = {.sqe = &closes};
+	char c;
+
+	(void)state;
+	op_close(&closes, 3);
+	op_read(&reads, 3, &c, 1, OP_OFF_CURRENT);
+	for (size_t i = 0; i < sizeof interruptions / sizeof(int); i++) {
+		w.res = interruptions[i];
+		w.sqe = &closes;
+		assert_int_equal(wait_op_outcome(&w), -EIO);
+		w.sqe = &reads;
+		assert_int_equal(wait_op_outcome(&w), -EINTR);
+	}
+	/* Taken from a worker's queue: it was never begun. */
+	w.sqe = &closes;
+	w.res = -ECANCELED;
+	assert_int_equal(wait_op_outcome(&w), -EINTR);
+	w.res = -EBADF;
+	assert_int_equal(wait_op_outcome(&w), -EBADF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -603,6 +628,8 @@ int main(void)
 			a_deadline_ends_a_receive_whose_bytes_others_take),
 		cmocka_unit_test(foreign_thread_blocks_on_its_operation),
 		cmocka_unit_test(bad_descriptors_are_refused),
+		cmocka_unit_test(
+			a_close_that_was_interrupted_is_not_done_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
