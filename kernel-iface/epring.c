@@ -22,6 +22,7 @@
 #include "kernel-iface/base/sanitize.h"
 #include "kernel-iface/clock.h"
 #include "kernel-iface/epcall.h"
+#include "kernel-iface/fault.h"
 #include "kernel-iface/opthread.h"
 
 enum { BUCKETS = 4096, EVENTS = 64, KNOWN = 1 << 16 };
@@ -194,6 +195,11 @@ static struct op *take_done(struct epring *ep)
 static bool has_done(const struct epring *ep)
 {
 	return atomic_load_explicit(&ep->ndone, memory_order_relaxed) > 0;
+}
+
+bool epring_has_done(const struct ring *r)
+{
+	return has_done(r->ep);
 }
 
 void epring_post(struct op *op, int res)
@@ -512,16 +518,21 @@ static bool take_out(struct ring *r, struct op *op)
 	}
 }
 
-void epring_cancel(struct ring *r, struct op *op)
+void epring_cancel_locked(struct ring *r, struct op *op)
 {
 	int saved = errno;
 
 	r->cancels++;
-	rtlock_lock(&r->reap_lock);
 	if (op->inflight && take_out(r, op))
 		put_done(r->ep, op, epcall_cancelled(op));
-	rtlock_unlock(&r->reap_lock);
 	errno = saved;
+}
+
+void epring_cancel(struct ring *r, struct op *op)
+{
+	rtlock_lock(&r->reap_lock);
+	epring_cancel_locked(r, op);
+	rtlock_unlock(&r->reap_lock);
 }
 
 static void cancel_list(struct ring *r, struct list *head)
@@ -709,24 +720,14 @@ unsigned epring_reap_locked(struct ring *r, unsigned max, void *reaper)
 		}
 		n++;
 		count(&r->cqes);
+		if (rg_unlikely(r->fault != NULL) &&
+		    fault_leave(r->fault, op, &op->ep.res, 0))
+			continue;
 		count(&r->ended);
 		op->inflight = false;
 		op->done(op, op->ep.res, 0, reaper);
 	}
 	if (!ring_inflight(r))
 		r->ep->is_draining = false;
-	return n;
-}
-
-unsigned epring_reap(struct ring *r, unsigned max, void *reaper)
-{
-	int saved = errno;
-	unsigned n;
-
-	if (!has_done(r->ep) || !rtlock_try(&r->reap_lock))
-		return 0;
-	n = epring_reap_locked(r, max, reaper);
-	rtlock_unlock(&r->reap_lock);
-	errno = saved;
 	return n;
 }

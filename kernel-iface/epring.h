@@ -59,10 +59,13 @@ void epring_forget(struct ring *r);
 void epring_push(struct ring *r, const struct op_sqe *sqe, struct op *op);
 void epring_cancel(struct ring *r, struct op *op);
 void epring_cancel_all(struct ring *r);
+/* epring_cancel_locked - as epring_cancel; reap_lock is held. */
+void epring_cancel_locked(struct ring *r, struct op *op);
 bool epring_has_work(const struct ring *r);
 void epring_enter(struct ring *r);
 void epring_wait(struct ring *r, int64_t timeout_ns);
-unsigned epring_reap(struct ring *r, unsigned max, void *reaper);
+/* epring_has_done - something is to be reaped. */
+bool epring_has_done(const struct ring *r);
 
 /* epring_look - serve what is ready now, without waiting. reap_lock is held. */
 void epring_look(struct ring *r);

@@ -50,6 +50,8 @@ struct op_ep {
 	uint8_t rounds;    /* at OP_AT_LATER */
 	_Atomic uint8_t place;
 	_Atomic bool is_cancelled; /* asked for while it could not be ended */
+	int16_t fault;             /* fault.c's, where there is one */
+	uint16_t fault_slot;
 };
 
 struct op {

@@ -18,6 +18,7 @@
 
 #include "kernel-iface/base/check.h"
 #include "kernel-iface/epring.h"
+#include "kernel-iface/fault.h"
 
 enum { ENTRIES_MIN = 8, CQ_FACTOR = 4 };
 
@@ -99,13 +100,17 @@ static unsigned flags_step(int step)
 
 static int init_queues(struct ring *r, unsigned entries)
 {
+	unsigned factor = CQ_FACTOR;
 	int err = -EINVAL;
+
+	if (r->fault)
+		entries = fault_entries(r->fault, entries, &factor);
 
 	for (int step = 0; step <= 4 && err == -EINVAL; step++) {
 		struct io_uring_params params = {0};
 
 		params.flags = flags_step(step);
-		params.cq_entries = entries * CQ_FACTOR;
+		params.cq_entries = entries * factor;
 		err = io_uring_queue_init_params(entries, &r->uring, &params);
 		r->setup_flags = params.flags;
 	}
@@ -171,8 +176,14 @@ int ring_open(struct ring *r, unsigned entries)
 	int err;
 
 	memset(r, 0, sizeof *r);
+	err = fault_open(&r->fault);
+	if (err)
+		return err;
 	err = probe_engine() == PROBE_EPOLL ? epring_open(r)
 					    : open_uring(r, entries);
+	if (err)
+		fault_free(r->fault);
+	r->is_detoured = r->ep || r->fault;
 	san_release(&r->wake_op); /* the descriptor, to ring_wake */
 	return err;
 }
@@ -212,6 +223,7 @@ void ring_forget(struct ring *r)
 	close(r->wake_fd);
 	if (r->ep)
 		epring_forget(r);
+	fault_free(r->fault);
 }
 
 /* One io_uring_enter. Returns what the kernel consumed, or a negative errno. */
@@ -272,10 +284,18 @@ static bool kernel_has_more(const struct ring *r)
 	return flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
+RG_COLD static bool has_work_detoured(const struct ring *r)
+{
+	if (r->fault && fault_has_due(r->fault))
+		return true;
+	return r->ep ? epring_has_work(r)
+		     : cq_is_ready(r) || kernel_has_more(r);
+}
+
 bool ring_has_work(const struct ring *r)
 {
-	if (rg_unlikely(r->ep != NULL))
-		return epring_has_work(r);
+	if (rg_unlikely(r->is_detoured))
+		return has_work_detoured(r);
 	return cq_is_ready(r) || kernel_has_more(r);
 }
 
@@ -296,12 +316,8 @@ bool ring_wants_kick(struct ring *r)
 	return wants;
 }
 
-int ring_enter(struct ring *r)
+static int enter_uring(struct ring *r)
 {
-	if (rg_unlikely(r->ep != NULL)) {
-		epring_enter(r);
-		return 0;
-	}
 	for (;;) {
 		unsigned to_submit = flush_sq(r);
 		bool more = kernel_has_more(r);
@@ -324,6 +340,41 @@ int ring_enter(struct ring *r)
 	}
 }
 
+static void push_cancel_unanswered(struct ring *r, const struct op *op);
+
+/* Faults: some of what is in flight is cancelled. */
+static void cancel_victims(struct ring *r)
+{
+	struct op *op;
+
+	rtlock_lock(&r->reap_lock);
+	while ((op = fault_victim(r->fault))) {
+		if (r->ep)
+			epring_cancel_locked(r, op);
+		else
+			push_cancel_unanswered(r, op);
+	}
+	rtlock_unlock(&r->reap_lock);
+}
+
+RG_COLD static int enter_detoured(struct ring *r)
+{
+	if (r->fault) {
+		cancel_victims(r);
+		if (fault_refuses(r->fault))
+			return -EAGAIN;
+	}
+	if (!r->ep)
+		return enter_uring(r);
+	epring_enter(r);
+	return 0;
+}
+
+int ring_enter(struct ring *r)
+{
+	return rg_unlikely(r->is_detoured) ? enter_detoured(r) : enter_uring(r);
+}
+
 static int arm_wake(struct ring *r)
 {
 	struct op_sqe read = {0};
@@ -341,7 +392,7 @@ static int arm_wake(struct ring *r)
 	return err;
 }
 
-int ring_wait(struct ring *r, int64_t timeout_ns)
+static int wait_uring(struct ring *r, int64_t timeout_ns)
 {
 	struct __kernel_timespec ts = {.tv_sec = timeout_ns / 1000000000,
 				       .tv_nsec = timeout_ns % 1000000000};
@@ -351,12 +402,6 @@ int ring_wait(struct ring *r, int64_t timeout_ns)
 		.ts = timeout_ns < 0 ? 0 : (uint64_t)(uintptr_t)&ts};
 	int err;
 
-	if (!timeout_ns)
-		return ring_enter(r);
-	if (rg_unlikely(r->ep != NULL)) {
-		epring_wait(r, timeout_ns);
-		return 0;
-	}
 	/* Without the wake-up in flight we could sleep through a wake: then
 	 * only submit; the caller comes back after reaping. */
 	if (arm_wake(r))
@@ -371,6 +416,28 @@ int ring_wait(struct ring *r, int64_t timeout_ns)
 	return 0;
 }
 
+RG_COLD static int wait_detoured(struct ring *r, int64_t timeout_ns)
+{
+	if (r->fault) {
+		cancel_victims(r);
+		timeout_ns = fault_limit(r->fault, timeout_ns);
+		if (!timeout_ns || fault_refuses(r->fault))
+			return enter_detoured(r);
+	}
+	if (!r->ep)
+		return wait_uring(r, timeout_ns);
+	epring_wait(r, timeout_ns);
+	return 0;
+}
+
+int ring_wait(struct ring *r, int64_t timeout_ns)
+{
+	if (!timeout_ns)
+		return ring_enter(r);
+	return rg_unlikely(r->is_detoured) ? wait_detoured(r, timeout_ns)
+					   : wait_uring(r, timeout_ns);
+}
+
 static struct io_uring_sqe *get_sqe(struct ring *r)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->uring);
@@ -383,15 +450,11 @@ static struct io_uring_sqe *get_sqe(struct ring *r)
 	return io_uring_get_sqe(&r->uring);
 }
 
-int ring_push(struct ring *r, const struct op_sqe *sqe, struct op *op)
+static inline int push_uring(struct ring *r, const struct op_sqe *sqe,
+			     struct op *op)
 {
-	struct io_uring_sqe *slot;
+	struct io_uring_sqe *slot = get_sqe(r);
 
-	if (rg_unlikely(r->ep != NULL)) {
-		epring_push(r, sqe, op);
-		return 0;
-	}
-	slot = get_sqe(r);
 	if (rg_unlikely(!slot))
 		return -EAGAIN;
 	op->gen++;
@@ -405,13 +468,70 @@ int ring_push(struct ring *r, const struct op_sqe *sqe, struct op *op)
 	return 0;
 }
 
+/* Faults: nobody hears what the kernel says to it. */
+static void push_cancel_unanswered(struct ring *r, const struct op *op)
+{
+	struct io_uring_sqe *slot = io_uring_get_sqe(&r->uring);
+
+	if (!slot)
+		return;
+	io_uring_prep_cancel64(slot, op_user_data(op), 0);
+	slot->user_data = CANCEL_ALL_DATA;
+	count(&r->sqes);
+	r->cancels++;
+}
+
+static int push_detoured(struct ring *r, const struct op_sqe *sqe,
+			 struct op *op)
+{
+	if (!r->ep)
+		return push_uring(r, sqe, op);
+	epring_push(r, sqe, op);
+	return 0;
+}
+
+RG_COLD static int push_faulty(struct ring *r, const struct op_sqe *sqe,
+			       struct op *op)
+{
+	unsigned opcode = sqe->sqe.opcode;
+	bool cancel = false;
+	int err;
+
+	if (fault_refuses(r->fault))
+		return -EAGAIN;
+	sqe = fault_enter(r->fault, sqe, op, r->ep ? NULL : &cancel);
+	err = push_detoured(r, sqe, op);
+	if (err) {
+		fault_abandon(r->fault, op);
+		return err;
+	}
+	op->opcode = (uint8_t)opcode;
+	if (cancel)
+		push_cancel_unanswered(r, op);
+	return 0;
+}
+
+int ring_push(struct ring *r, const struct op_sqe *sqe, struct op *op)
+{
+	if (rg_likely(!r->is_detoured))
+		return push_uring(r, sqe, op);
+	/* The wake-up is the ring's own. */
+	if (r->fault && op != &r->wake_op)
+		return push_faulty(r, sqe, op);
+	return push_detoured(r, sqe, op);
+}
+
 int ring_push_cancel(struct ring *r, struct op *op)
 {
 	struct io_uring_sqe *slot;
 
-	if (rg_unlikely(r->ep != NULL)) {
-		epring_cancel(r, op);
-		return 1;
+	if (rg_unlikely(r->is_detoured)) {
+		if (r->fault && fault_refuses(r->fault))
+			return -EAGAIN;
+		if (r->ep) {
+			epring_cancel(r, op);
+			return 1;
+		}
 	}
 	slot = get_sqe(r);
 	if (rg_unlikely(!slot))
@@ -453,9 +573,28 @@ static void complete_cancel(const struct io_uring_cqe *cqe, void *reaper)
 	op->answered(op, cqe->res, reaper);
 }
 
-static void complete(struct ring *r, const struct io_uring_cqe *cqe,
-		     void *reaper)
+static inline void finish(struct ring *r, struct op *op, int res,
+			  uint32_t flags, void *reaper)
 {
+	if (!(flags & IORING_CQE_F_MORE)) {
+		op->inflight = false;
+		if (rg_likely(op != &r->wake_op))
+			count(&r->ended);
+	}
+	op->done(op, res, flags, reaper);
+}
+
+/* Of one that ends: its result, or that it does not end now. */
+static bool leaves_late(struct ring *r, struct op *op, int *res, uint32_t flags)
+{
+	return !(flags & IORING_CQE_F_MORE) && op != &r->wake_op &&
+	       fault_leave(r->fault, op, res, flags);
+}
+
+static inline void complete(struct ring *r, const struct io_uring_cqe *cqe,
+			    void *reaper, const bool is_faulty)
+{
+	int res = cqe->res;
 	struct op *op;
 
 	count(&r->cqes);
@@ -469,15 +608,12 @@ static void complete(struct ring *r, const struct io_uring_cqe *cqe,
 		r->late_cqes++;
 		return;
 	}
-	if (!(cqe->flags & IORING_CQE_F_MORE)) {
-		op->inflight = false;
-		if (rg_likely(op != &r->wake_op))
-			count(&r->ended);
-	}
-	op->done(op, cqe->res, cqe->flags, reaper);
+	if (!is_faulty || !leaves_late(r, op, &res, cqe->flags))
+		finish(r, op, res, cqe->flags, reaper);
 }
 
-static unsigned reap_locked(struct ring *r, unsigned max, void *reaper)
+static inline unsigned reap_uring(struct ring *r, unsigned max, void *reaper,
+				  const bool is_faulty)
 {
 	struct io_uring_cq *cq = &r->uring.cq;
 	unsigned head, tail, n = 0;
@@ -490,10 +626,47 @@ static unsigned reap_locked(struct ring *r, unsigned max, void *reaper)
 	if (sq_kernel_flags(r) & IORING_SQ_CQ_OVERFLOW)
 		r->overflows++;
 	for (; head != tail && n < max; head++, n++)
-		complete(r, &cq->cqes[head & cq->ring_mask], reaper);
+		complete(r, &cq->cqes[head & cq->ring_mask], reaper, is_faulty);
 	/* Q2 release, pairs with the kernel's acquire of the CQ head: the
 	 * entries were read before they are given back. */
 	__atomic_store_n(cq->khead, head, __ATOMIC_RELEASE);
+	return n;
+}
+
+/* reap_lock is held. */
+RG_COLD static unsigned reap_detoured(struct ring *r, unsigned max,
+				      void *reaper)
+{
+	unsigned n = 0;
+	uint32_t flags;
+	struct op *op;
+
+	while (r->fault && n < max && (op = fault_due(r->fault, &flags))) {
+		finish(r, op, op->ep.res, flags, reaper);
+		n++;
+	}
+	if (r->ep)
+		return n + epring_reap_locked(r, max - n, reaper);
+	return n + reap_uring(r, max - n, reaper, true);
+}
+
+static bool has_completions(const struct ring *r)
+{
+	return (r->fault && fault_has_due(r->fault)) ||
+	       (r->ep ? epring_has_done(r) : cq_is_ready(r));
+}
+
+RG_COLD static unsigned reap_by_detour(struct ring *r, unsigned max,
+				       void *reaper)
+{
+	int saved = errno;
+	unsigned n;
+
+	if (!has_completions(r) || !rtlock_try(&r->reap_lock))
+		return 0;
+	n = reap_detoured(r, max, reaper);
+	rtlock_unlock(&r->reap_lock);
+	errno = saved;
 	return n;
 }
 
@@ -501,11 +674,11 @@ unsigned ring_reap(struct ring *r, unsigned max, void *reaper)
 {
 	unsigned n;
 
-	if (rg_unlikely(r->ep != NULL))
-		return epring_reap(r, max, reaper);
+	if (rg_unlikely(r->is_detoured))
+		return reap_by_detour(r, max, reaper);
 	if (!cq_is_ready(r) || !rtlock_try(&r->reap_lock))
 		return 0;
-	n = reap_locked(r, max, reaper);
+	n = reap_uring(r, max, reaper, false);
 	rtlock_unlock(&r->reap_lock);
 	return n;
 }
@@ -531,11 +704,12 @@ unsigned ring_reap_foreign(struct ring *r, unsigned max, void *reaper)
 	if (r->closed ||
 	    atomic_load_explicit(&r->sleeping, memory_order_relaxed))
 		goto unlock;
-	if (rg_unlikely(r->ep != NULL)) {
-		epring_look(r);
-		n = epring_reap_locked(r, max, reaper);
+	if (rg_unlikely(r->is_detoured)) {
+		if (r->ep)
+			epring_look(r);
+		n = reap_detoured(r, max, reaper);
 	} else {
-		n = reap_locked(r, max, reaper);
+		n = reap_uring(r, max, reaper, false);
 	}
 unlock:
 	rtlock_unlock(&r->reap_lock);

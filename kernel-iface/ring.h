@@ -28,6 +28,7 @@
 #include "kernel-iface/probe.h"
 
 struct epring;
+struct fault;
 
 /*
  * How many threads of the kernel may work at once on what a thread has submitted: on
@@ -38,7 +39,10 @@ struct epring;
 enum { RING_WORKERS = 32, RING_WORKERS_WAITING = 256 };
 
 struct ring {
-	struct epring *ep; /* NULL: io_uring. Const between open and forget */
+	/* const between open and forget */
+	struct epring *ep;   /* NULL: io_uring */
+	struct fault *fault; /* NULL: the ring does what it can (fault.h) */
+	bool is_detoured;    /* either of them is there */
 
 	/* owner only */
 	struct io_uring

@@ -114,9 +114,10 @@ PICKED = $(if $(TESTS),$(foreach t,$1,$(if $(strip \
 EPOLL := RINGGO_ENGINE=epoll
 LINUX_61 := RINGGO_URING=off:futex,waitid,ftruncate,guard
 ON_EPOLL = $(filter $(B)/tests/net/% $(B)/tests/api/% $(B)/tests/sched/% \
-	%/kernel-iface/test_ring,$(TEST_PROGS))
+	%/kernel-iface/test_ring %/kernel-iface/test_fault,$(TEST_PROGS))
 ON_LINUX_61 = $(addprefix $(B)/tests/,kernel-iface/test_stack \
 	net/test_fileops net/test_waitid net/test_command net/test_cmdcancel \
+	net/test_faults \
 	net/test_cmdstreams)
 AGAIN_WITH = $(if $(RINGGO_ENGINE)$(RINGGO_URING),, \
 	--with '$(EPOLL)' $(call PICKED,$(ON_EPOLL)) \
@@ -143,9 +144,12 @@ stress:
 	$(SETUP) test
 	$(AGAIN) run-stress
 
+FAULT_PROGS := $(addprefix $(B)/tests/net/,test_faults)
+
 run-stress: all $(TEST_PROGS) $(STRESS_PROGS)
 	@export STRESS_PROGS_seeds='$(call PICKED,$(SEED_PROGS))' \
 		STRESS_PROGS_preempt='$(call PICKED,$(PREEMPTION_TESTS))' \
+		STRESS_PROGS_faults='$(call PICKED,$(FAULT_PROGS))' \
 		STRESS_PROGS_models='$(call PICKED,tests/model.sh)' \
 		STRESS_PROGS_histories='$(call PICKED,$(STRESS_PROGS))' \
 		STRESS_PROGS_repeat='$(call PICKED,$(filter-out \

@@ -24,7 +24,9 @@
 	X(leak,                                                                \
 	  2) /* 1: report at the end, 2: and rg_run returns 23; leak.h */      \
 	X(seed, 1)     /* 1: say at the end how the seeded run went; seed.h */ \
-	X(deadlock, 1) /* 1: report circles of locks; sync/lockgraph.h */
+	X(deadlock, 1) /* 1: report circles of locks; sync/lockgraph.h */      \
+	X(faults, 2147483647) /* seed of rings that misbehave; fault.h */      \
+	X(faultkinds, 63)     /* which kinds: the sum of 1 << FAULT_* */
 
 #define DEBUGENV_FIELD(name, max) int name;
 struct debugenv {

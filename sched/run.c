@@ -28,6 +28,7 @@
 #include "kernel-iface/base/forked.h"
 #include "kernel-iface/clock.h"
 #include "kernel-iface/cpus.h"
+#include "kernel-iface/fault.h"
 #include "kernel-iface/probe.h"
 #include "kernel-iface/textmap.h"
 #include "sched/blocking.h"
@@ -104,6 +105,8 @@ static int configure(const rg_config *config)
 	long n;
 
 	debugenv_read();
+	fault_configure((uint64_t)debugenv.faults,
+			(unsigned)debugenv.faultkinds);
 	if (!config)
 		config = &none;
 	n = env_number("RINGGO_MAXPROCS");

@@ -76,5 +76,5 @@ grep -q '^seeds 5$' "$tmp/out" || fail "STRESS_SEEDS is not obeyed"
 expect 0 '1 passed, 0 failed, 0 skipped in * s' '^== repeat: 1 passed, 0 failed, ' \
 	tools/stress repeat
 expect 1 '0 passed, 0 failed, 0 skipped in * s' '^== all' tools/stress models
-expect 2 '*no part is called*' 'seeds preempt' tools/stress everything
+expect 2 '*no part is called*' 'seeds faults preempt' tools/stress everything
 echo 'runtests: the runners count right'
