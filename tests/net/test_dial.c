@@ -594,7 +594,7 @@ TEST(dial_race_address_that_swallows_packets_costs_the_delay)
 	rg_ctx *ctx;
 	rg_conn *c, *peer;
 	rg_listener *l = hole_open_beside(&h, "127.0.0.1");
-	int fds = t_open_fds();
+	int fds = t_program_fds();
 
 	start = rg_now();
 	T_CHECK_INT_EQ(dial_to("tcp", "second.test", h.port, &c), 0);
@@ -606,7 +606,7 @@ TEST(dial_race_address_that_swallows_packets_costs_the_delay)
 	T_CHECK_INT_EQ(rg_conn_write(c, "x", 1), 1);
 	T_CHECK_INT_EQ(rg_conn_close(c), 0);
 	T_CHECK_INT_EQ(rg_conn_close(peer), 0);
-	T_CHECK_INT_EQ(t_open_fds(), fds);
+	T_CHECK_INT_EQ(t_program_fds(), fds);
 
 	/* A deadline that is nearer than the delay leaves both their share. */
 	start = rg_now();
@@ -618,7 +618,7 @@ TEST(dial_race_address_that_swallows_packets_costs_the_delay)
 	T_CHECK_INT_EQ(rg_conn_close(c), 0);
 	T_CHECK_INT_EQ(rg_conn_close(peer), 0);
 	T_CHECK_INT_EQ(rg_listener_close(l), 0);
-	T_CHECK_INT_EQ(t_open_fds(), fds - 1);
+	T_CHECK_INT_EQ(t_program_fds(), fds - 1);
 	hole_close(&h);
 }
 
@@ -642,7 +642,7 @@ TEST(dial_race_families_take_turns)
 
 TEST(dial_race_tells_the_failure_that_says_most)
 {
-	int fds = t_open_fds();
+	int fds = t_program_fds();
 	rg_time start = rg_now();
 	rg_conn *c;
 
@@ -652,7 +652,7 @@ TEST(dial_race_tells_the_failure_that_says_most)
 	/* A broadcast address is no peer: connect says ENETUNREACH or EACCES. */
 	T_CHECK_INT_EQ(dial_delayed("ours.test", 1, RG_HOUR, &c) < 0, 1);
 	T_CHECK(rg_now() - start < 10 * RG_SECOND);
-	T_CHECK_INT_EQ(t_open_fds(), fds);
+	T_CHECK_INT_EQ(t_program_fds(), fds);
 	T_CHECK(dial_worse(-ENETUNREACH, -ECONNREFUSED));
 	T_CHECK(!dial_worse(-ECONNREFUSED, -ENETUNREACH));
 	T_CHECK(!dial_worse(-ECONNREFUSED, -ETIMEDOUT));
@@ -703,7 +703,7 @@ TEST(dial_race_context_ends_all_attempts)
 			AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		(void)connect(full[i], (struct sockaddr *)&a, sizeof(a));
 	}
-	fds = t_open_fds();
+	fds = t_program_fds();
 	sockets_before = sockets;
 	ctx = rg_ctx_with_cancel(rg_ctx_background());
 	spawn(&w, cancel_when_both_are_under_way, ctx);
@@ -717,7 +717,7 @@ TEST(dial_race_context_ends_all_attempts)
 	T_CHECK_INT_EQ(dial_delayed("second.test", h.port, RG_MILLISECOND, &c),
 		       -ETIMEDOUT);
 	unbind(ctx);
-	T_CHECK_INT_EQ(t_open_fds(), fds);
+	T_CHECK_INT_EQ(t_program_fds(), fds);
 	for (int i = 0; i < 8; i++)
 		close(full[i]);
 	T_CHECK_INT_EQ(rg_listener_close(l), 0);
