@@ -365,8 +365,10 @@ static int draw_error(struct fault *f, const struct io_uring_sqe *s)
 	case IORING_OP_RECVMSG:
 	case IORING_OP_SENDMSG:
 	case IORING_OP_CONNECT:
-	case IORING_OP_ACCEPT:
 		return below(f, 2) ? -ENOBUFS : -ENOMEM;
+	case IORING_OP_ACCEPT:
+	case IORING_OP_OPENAT:
+		return (int[]){-ENOMEM, -EMFILE, -ENFILE}[below(f, 3)];
 	default:
 		return -ENOMEM;
 	}

@@ -6,7 +6,7 @@
  *   SHORT	the kernel is asked for less than the caller asked for
  *   AGAIN	the operation ends before it did anything, as after an interruption:
  *		-EINTR, -ERESTARTSYS, -ECANCELED that nobody asked for, -EAGAIN
- *   ERROR	it cannot be done: -ENOMEM, -ENOBUFS
+ *   ERROR	it cannot be done: -ENOMEM, -ENOBUFS, -EMFILE, -ENFILE
  *   CANCEL	a real request to cancel it is sent while it is in flight, at once or
  *		later; what the kernel makes of that is the result
  *   LATE	its completion is held back

@@ -31,7 +31,7 @@ _Static_assert(_Alignof(struct op) > CANCEL_BIT,
 	       "the bit is free in an address");
 
 /* A counter with one writer at a time: no locked instruction. */
-static inline void count(_Atomic uint64_t *counter)
+static RG_ALWAYS_INLINE void count(_Atomic uint64_t *counter)
 {
 	atomic_store_explicit(
 		counter,
@@ -490,8 +490,7 @@ static int push_detoured(struct ring *r, const struct op_sqe *sqe,
 	return 0;
 }
 
-RG_COLD static int push_faulty(struct ring *r, const struct op_sqe *sqe,
-			       struct op *op)
+static int push_faulty(struct ring *r, const struct op_sqe *sqe, struct op *op)
 {
 	unsigned opcode = sqe->sqe.opcode;
 	bool cancel = false;
@@ -511,14 +510,18 @@ RG_COLD static int push_faulty(struct ring *r, const struct op_sqe *sqe,
 	return 0;
 }
 
+RG_COLD static int push_by_detour(struct ring *r, const struct op_sqe *sqe,
+				  struct op *op)
+{
+	/* The wake-up is the ring's own. */
+	return r->fault && op != &r->wake_op ? push_faulty(r, sqe, op)
+					     : push_detoured(r, sqe, op);
+}
+
 int ring_push(struct ring *r, const struct op_sqe *sqe, struct op *op)
 {
-	if (rg_likely(!r->is_detoured))
-		return push_uring(r, sqe, op);
-	/* The wake-up is the ring's own. */
-	if (r->fault && op != &r->wake_op)
-		return push_faulty(r, sqe, op);
-	return push_detoured(r, sqe, op);
+	return rg_likely(!r->is_detoured) ? push_uring(r, sqe, op)
+					  : push_by_detour(r, sqe, op);
 }
 
 int ring_push_cancel(struct ring *r, struct op *op)
@@ -573,8 +576,8 @@ static void complete_cancel(const struct io_uring_cqe *cqe, void *reaper)
 	op->answered(op, cqe->res, reaper);
 }
 
-static inline void finish(struct ring *r, struct op *op, int res,
-			  uint32_t flags, void *reaper)
+static RG_ALWAYS_INLINE void finish(struct ring *r, struct op *op, int res,
+				    uint32_t flags, void *reaper)
 {
 	if (!(flags & IORING_CQE_F_MORE)) {
 		op->inflight = false;
@@ -591,8 +594,9 @@ static bool leaves_late(struct ring *r, struct op *op, int *res, uint32_t flags)
 	       fault_leave(r->fault, op, res, flags);
 }
 
-static inline void complete(struct ring *r, const struct io_uring_cqe *cqe,
-			    void *reaper, const bool is_faulty)
+static RG_ALWAYS_INLINE void complete(struct ring *r,
+				      const struct io_uring_cqe *cqe,
+				      void *reaper, const bool is_faulty)
 {
 	int res = cqe->res;
 	struct op *op;
@@ -612,8 +616,8 @@ static inline void complete(struct ring *r, const struct io_uring_cqe *cqe,
 		finish(r, op, res, cqe->flags, reaper);
 }
 
-static inline unsigned reap_uring(struct ring *r, unsigned max, void *reaper,
-				  const bool is_faulty)
+static RG_ALWAYS_INLINE unsigned reap_uring(struct ring *r, unsigned max,
+					    void *reaper, const bool is_faulty)
 {
 	struct io_uring_cq *cq = &r->uring.cq;
 	unsigned head, tail, n = 0;
@@ -633,7 +637,13 @@ static inline unsigned reap_uring(struct ring *r, unsigned max, void *reaper,
 	return n;
 }
 
-/* reap_lock is held. */
+/* reap_lock is held, here and below. */
+static RG_NOINLINE unsigned reap_plain(struct ring *r, unsigned max,
+				       void *reaper)
+{
+	return reap_uring(r, max, reaper, false);
+}
+
 RG_COLD static unsigned reap_detoured(struct ring *r, unsigned max,
 				      void *reaper)
 {
@@ -678,7 +688,7 @@ unsigned ring_reap(struct ring *r, unsigned max, void *reaper)
 		return reap_by_detour(r, max, reaper);
 	if (!cq_is_ready(r) || !rtlock_try(&r->reap_lock))
 		return 0;
-	n = reap_uring(r, max, reaper, false);
+	n = reap_plain(r, max, reaper);
 	rtlock_unlock(&r->reap_lock);
 	return n;
 }
@@ -709,7 +719,7 @@ unsigned ring_reap_foreign(struct ring *r, unsigned max, void *reaper)
 			epring_look(r);
 		n = reap_detoured(r, max, reaper);
 	} else {
-		n = reap_uring(r, max, reaper, false);
+		n = reap_plain(r, max, reaper);
 	}
 unlock:
 	rtlock_unlock(&r->reap_lock);
