@@ -25,8 +25,8 @@
  *   I4  the ring's own wake-up is left alone: a lost one would be a fault of ours.
  *   I5  without a seed a ring has no struct fault, and the one test on its way is the
  *       one that sends it to the other engine as well (ring.h, is_detoured).
- * The seed also fixes the style: how often each kind happens, never to every fourth
- * time. One ring's draws are in the order of its events, so they are as reproducible as
+ * The seed also fixes the style: how often each kind happens, to every sixth operation
+ * at most. One ring's draws are in the order of its events, so they are as reproducible as
  * these: with RINGGO_SEED nearly, without it the seed fixes the style alone.
  *
  * Callers: ring.c and epring.c. `lock` is a leaf, taken under reap_lock or without.

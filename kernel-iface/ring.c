@@ -181,8 +181,10 @@ int ring_open(struct ring *r, unsigned entries)
 		return err;
 	err = probe_engine() == PROBE_EPOLL ? epring_open(r)
 					    : open_uring(r, entries);
-	if (err)
+	if (err) {
 		fault_free(r->fault);
+		r->fault = NULL;
+	}
 	r->is_detoured = r->ep || r->fault;
 	san_release(&r->wake_op); /* the descriptor, to ring_wake */
 	return err;
