@@ -90,11 +90,14 @@ static void ctx_after_func_runs_once_in_its_own_goroutine(void **state)
 
 static void deadline_body(void *arg)
 {
-	rg_ctx *c = rg_ctx_with_timeout(bg(), RG_MILLISECOND);
-	rg_ctx_after *a = after(c, call, c), *b = after(c, call, c);
+	rg_ctx_after *a, *b;
+	rg_ctx *c;
 
 	(void)arg;
-	atomic_store(&calls, 0);
+	atomic_store(&calls, 0); /* before the deadline can pass */
+	c = rg_ctx_with_timeout(bg(), RG_MILLISECOND);
+	a = after(c, call, c);
+	b = after(c, call, c);
 	WAIT_FOR(atomic_load(&calls) == 2);
 	T_CHECK_INT_EQ(rg_ctx_err(c), -ETIMEDOUT);
 	rg_ctx_after_free(a);
