@@ -58,13 +58,17 @@ static void made_in_place(rg_packet *p)
 
 static int read_some(int fd, struct mmsghdr *msgs, unsigned n)
 {
-	int ret = opwait_would_fail(fd, FD_READ); /* I2 */
+	int ret = opwait_would_fail(fd, FD_READ), saved; /* I2 */
 
 	if (ret)
 		return ret;
+	saved = errno;
 	ret = recvmmsg(fd, msgs, n, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
 	if (ret < 0)
-		return -errno;
+		ret = -errno;
+	errno = saved;
+	if (ret < 0)
+		return ret;
 	opwait_saw_input();
 	return ret;
 }
@@ -101,13 +105,17 @@ int rg_packet_read_batch(rg_packet *p, struct mmsghdr *msgs, unsigned n)
 
 static int write_some(int fd, struct mmsghdr *msgs, unsigned n)
 {
-	int ret = opwait_would_fail(fd, FD_WRITE); /* I2 */
+	int ret = opwait_would_fail(fd, FD_WRITE), saved; /* I2 */
 
 	if (ret)
 		return ret;
 	opwait_made_output();
+	saved = errno;
 	ret = sendmmsg(fd, msgs, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	return ret < 0 ? -errno : ret;
+	if (ret < 0)
+		ret = -errno;
+	errno = saved;
+	return ret;
 }
 
 /* The descriptor is entered. How many, or a negative errno (I4). */

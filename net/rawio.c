@@ -30,6 +30,7 @@
 #include <ringgo/runtime.h>
 #include <ringgo/sync.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -48,9 +49,33 @@
 #include "sched/opwait.h"
 #include "sched/point.h"
 
+/* No failure is told by errno (it is the caller's): lseek(2) and fcntl(2) with a negative
+ * errno. These do not park. */
+static off_t seek(int fd, off_t off, int whence)
+{
+	int saved = errno;
+	off_t ret = lseek(fd, off, whence);
+
+	if (ret < 0)
+		ret = -errno;
+	errno = saved;
+	return ret;
+}
+
+static int flags_of(int fd)
+{
+	int saved = errno;
+	int ret = fcntl(fd, F_GETFL);
+
+	if (ret < 0)
+		ret = -errno;
+	errno = saved;
+	return ret;
+}
+
 static bool is_direct(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int flags = flags_of(fd);
 
 	return flags >= 0 && flags & O_DIRECT;
 }
@@ -66,14 +91,14 @@ RG_COLD static int run_with_position(int fd, enum fd_dir dir, struct op_sqe *s)
 	int ret;
 
 	rg_mutex_lock(lock);
-	at = lseek(fd, 0, SEEK_CUR);
+	at = seek(fd, 0, SEEK_CUR);
 	if (at >= 0)
 		s->sqe.off = (uint64_t)at;
-	ret = at >= 0 ? opwait_fd_again(fd, dir, s) : -errno;
-	if (ret > 0 && dir == FD_WRITE && fcntl(fd, F_GETFL) & O_APPEND)
-		lseek(fd, 0, SEEK_END);
+	ret = at >= 0 ? opwait_fd_again(fd, dir, s) : (int)at;
+	if (ret > 0 && dir == FD_WRITE && flags_of(fd) & O_APPEND)
+		seek(fd, 0, SEEK_END);
 	else if (ret > 0)
-		lseek(fd, at + ret, SEEK_SET);
+		seek(fd, at + ret, SEEK_SET);
 	rg_mutex_unlock(lock);
 	return ret;
 }
@@ -82,7 +107,7 @@ RG_COLD static int run_with_position(int fd, enum fd_dir dir, struct op_sqe *s)
 static int run_transfer(int fd, enum fd_dir dir, struct op_sqe *s)
 {
 	if (s->sqe.off == OP_OFF_CURRENT && rg_unlikely(is_direct(fd)) &&
-	    lseek(fd, 0, SEEK_CUR) >= 0)
+	    seek(fd, 0, SEEK_CUR) >= 0)
 		return run_with_position(fd, dir, s);
 	return opwait_fd_again(fd, dir, s);
 }
@@ -96,9 +121,12 @@ static int empty_call(int fd)
 /* I2 */
 static int check_offset(int fd, off_t off)
 {
+	off_t at;
+
 	if (off < 0)
 		return -EINVAL;
-	return lseek(fd, 0, SEEK_CUR) >= 0 ? 0 : -errno;
+	at = seek(fd, 0, SEEK_CUR);
+	return at >= 0 ? 0 : (int)at;
 }
 
 /* A read that could not be made in place. */

@@ -68,7 +68,7 @@ static bool is_refusal(ssize_t ret)
 static ssize_t try(struct fdesc *f, int fd, const struct iovec *v, int n,
 		   uint64_t off)
 {
-	int known = fdesc_enter(f);
+	int known = fdesc_enter(f), saved = errno; /* nothing here parks */
 	ssize_t ret = -EOPNOTSUPP;
 
 	if (known < 0)
@@ -82,6 +82,7 @@ static ssize_t try(struct fdesc *f, int fd, const struct iovec *v, int n,
 		fdesc_note(f, FDESC_IN_PLACE);
 	}
 	fdesc_leave(f);
+	errno = saved;
 	return ret == -EINTR ? -EAGAIN : ret;
 }
 
