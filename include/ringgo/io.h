@@ -16,6 +16,11 @@ struct iovec;
 
 RG_BEGIN_DECLS
 
+/*
+ * Reads and writes. What of a regular file is in memory is read without parking, and such
+ * a read is short at the file's end only. With O_DIRECT buffer, offset and length must be
+ * aligned as rg_statx tells (STATX_DIOALIGN), or the kernel says -EINVAL.
+ */
 RG_API ssize_t rg_read(int fd, void *buf, size_t n);
 RG_API ssize_t rg_write(int fd, const void *buf, size_t n);
 RG_API ssize_t rg_readv(int fd, const struct iovec *v, int n);
