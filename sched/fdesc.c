@@ -225,12 +225,13 @@ int fdesc_set_deadline(int fd, unsigned dirs, rg_time t)
 		f->deadline[d] = t;
 		f->expired[d] = false;
 	}
-	if (dirs & 1u << FD_READ)
-		clear_gate(f, FDESC_LATE);
 	if (t) {
 		expire_locked(f, sched_now());
 		err = arm_locked(f);
 	}
+	/* Not before: from one that passed to another that has there is no gap. */
+	if (!f->expired[FD_READ])
+		clear_gate(f, FDESC_LATE);
 	rtlock_unlock(&f->lock);
 	return err;
 }
