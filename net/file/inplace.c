@@ -13,6 +13,7 @@
 #include <ringgo/runtime.h>
 
 #include "kernel-iface/base/check.h"
+#include "kernel-iface/base/sanitize.h"
 #include "kernel-iface/op_file.h"
 #include "kernel-iface/probe.h"
 #include "sched/cancel.h"
@@ -38,13 +39,16 @@ static void count(struct g *gp, size_t moved)
 	gp->in_place = (uint8_t)(units < TURN ? gp->in_place + units : TURN);
 }
 
-/* I4. */
+/* I4. To ThreadSanitizer a question of ours is no use of the descriptor by the program. */
 static bool is_cached_file(int fd)
 {
 	struct stat st;
-	int flags;
+	int flags, err;
 
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+	san_quiet_begin();
+	err = fstat(fd, &st);
+	san_quiet_end();
+	if (err || !S_ISREG(st.st_mode))
 		return false;
 	flags = fcntl(fd, F_GETFL);
 	return flags >= 0 && !(flags & O_DIRECT);
